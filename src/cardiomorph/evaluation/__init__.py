@@ -1,0 +1,1 @@
+"""Numbers only: plain functions of arrays, for researchers to read and change."""

@@ -1,0 +1,30 @@
+"""How well one label map covers another: Dice (1945), by structure and by third of the long axis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiomorph.anatomy import STRUCTURES, Label
+
+THIRDS = ("base", "middle", "apex")
+
+
+def dice(a: NDArray[np.integer], b: NDArray[np.integer], label: Label) -> float:
+    """2 |A and B| / (|A| + |B|) of one structure; NaN where neither map has it."""
+    in_a, in_b = a == label, b == label
+    total = int(in_a.sum()) + int(in_b.sum())
+    return 2.0 * int((in_a & in_b).sum()) / total if total else float("nan")
+
+
+def dice_by_structure(a: NDArray[np.integer], b: NDArray[np.integer]) -> dict[str, float]:
+    """Dice of every structure over two stacks of the same shape, by its lower-case name."""
+    return {label.name.lower(): dice(a, b, label) for label in STRUCTURES}
+
+
+def thirds(n_slices: int) -> dict[str, slice]:
+    """Basal, middle and apical slices of a stack from base to apex; each gets a third, the base any remainder first."""
+    edges = np.linspace(0, n_slices, 4).round().astype(int)
+    return {
+        name: slice(int(a), int(b)) for name, a, b in zip(THIRDS, edges[:-1], edges[1:], strict=True)
+    }

@@ -1,0 +1,117 @@
+"""Writing that leaves nothing half-written, and reading that explains itself.
+
+Every file is written under a temporary name in its own folder and moved into place; a folder likewise.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cardiomorph.errors import CardiomorphError
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns an operating-system refusal to write into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CardiomorphError(
+            f"cannot be written ({reason})",
+            where=path,
+            fix="Free some space, or choose an output folder you may write to",
+        ) from error
+
+
+def ensure_folder(path: Path) -> Path:
+    """Creates ``path`` and its parents. Raises `CardiomorphError` where that is refused."""
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes ``content`` to ``path`` atomically. Raises `CardiomorphError` on a full disk or a refusal."""
+    ensure_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path):
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Writes rows as CSV: given columns first, then whatever else a row holds, empty where a row has none."""
+    names = list(columns or [])
+    for row in rows:
+        names.extend(key for key in row if key not in names)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file. Raises `CardiomorphError` where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CardiomorphError("this file is missing", where=path) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CardiomorphError(f"cannot be read as JSON ({error})", where=path) from error
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Reads a CSV file with a header. Raises `CardiomorphError` where it is missing."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return list(csv.DictReader(stream))
+    except FileNotFoundError as error:
+        raise CardiomorphError("this file is missing", where=path) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CardiomorphError(f"cannot be read as CSV ({error})", where=path) from error
+
+
+@contextmanager
+def folder_in_place(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes ``path`` if the block succeeds, and vanishes if it fails."""
+    ensure_folder(path.parent)
+    with _explained(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        with _explained(path):
+            temporary.chmod(0o755)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,137 @@
+"""The shape model: a 2D variational autoencoder of label maps (the paper, section 2.2 and its Fig. 1).
+
+What the text leaves open is filled as follows. The "four fully connected layers" run flattened features -> 256 -> 256
+-> 256 -> (mean, log-variance), with LeakyReLU between them. The decoder starts with one linear layer from the latent
+code to 8 x 8 features and mirrors the encoder's widths.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from cardiomorph.anatomy import N_CLASSES
+
+_SLOPE = 0.2
+
+
+class LabelVAEConfig(BaseModel):
+    """Size of the shape model. The paper's: width 64, 16 latent dimensions, bottleneck 256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(64, ge=1, description="channels of the first encoder block; doubles three times")
+    latent_dims: int = Field(16, ge=1, description="n_z, dimensions of a slice's code")
+    bottleneck: int = Field(256, ge=1, description="units of the fully connected layers")
+    size: int = Field(128, ge=32, multiple_of=16, description="pixels along each side of a slice")
+
+
+class Posterior(NamedTuple):
+    """Diagonal Gaussian over the codes of a batch of slices: mean and log-variance, each (batch, n_z)."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Reparameterised draw with standard normal ``noise`` of the same shape."""
+        return self.mean + noise * torch.exp(0.5 * self.log_variance)
+
+    def kl_per_dimension(self) -> Tensor:
+        """Kullback-Leibler divergence to the standard normal, (batch, n_z), in nats."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance)
+
+
+def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.LeakyReLU(_SLOPE),
+    )
+
+
+class LabelVAE(nn.Module):
+    """Encodes a label slice to a Gaussian and decodes a code to label logits."""
+
+    def __init__(self, config: LabelVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * 2**level for level in range(4)]
+        ins = [N_CLASSES, *widths[:-1]]
+        self.encoder = nn.Sequential(
+            *(
+                nn.Sequential(_convolution(a, b, 2), _convolution(b, b), _convolution(b, b))
+                for a, b in zip(ins, widths, strict=True)
+            )
+        )
+        self._grid = config.size // 16
+        features = widths[-1] * self._grid**2
+        units = config.bottleneck
+        self.to_posterior = nn.Sequential(
+            nn.Linear(features, units),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(units, units),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(units, units),
+            nn.LeakyReLU(_SLOPE),
+            nn.Linear(units, 2 * config.latent_dims),
+        )
+        self.from_code = nn.Linear(config.latent_dims, features)
+        outs = [*widths[-2::-1], widths[0]]
+        self.decoder = nn.ModuleList(
+            nn.Sequential(_convolution(a, b), _convolution(b, b))
+            for a, b in zip(widths[::-1], outs, strict=True)
+        )
+        self.head = nn.Sequential(
+            nn.Conv2d(widths[0], widths[0], 3, 1, 1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.Conv2d(widths[0], N_CLASSES, 3, 1, 1),
+        )
+
+    def encode(self, one_hot: Tensor) -> Posterior:
+        """(batch, 4, size, size) one-hot labels -> posterior over their codes."""
+        mean, log_variance = self.to_posterior(self.encoder(one_hot).flatten(1)).chunk(2, dim=1)
+        return Posterior(mean, log_variance)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """(batch, n_z) codes -> (batch, 4, size, size) logits; softmax over axis 1 gives class probabilities."""
+        x = self.from_code(code).unflatten(1, (-1, self._grid, self._grid))
+        x = x.contiguous(memory_format=torch.channels_last)
+        for block in self.decoder:
+            x = block(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
+        return self.head(x)
+
+
+def one_hot(labels: Tensor) -> Tensor:
+    """(batch, size, size) integer labels -> (batch, 4, size, size) float, channels last in memory."""
+    encoded = F.one_hot(labels.long(), N_CLASSES).movedim(-1, 1).float()
+    return encoded.contiguous(memory_format=torch.channels_last)
+
+
+class VAELoss(NamedTuple):
+    """The terms of the objective, each a scalar in nats a slice; ``total`` is what is minimised."""
+
+    total: Tensor
+    cross_entropy: Tensor
+    kl: Tensor
+
+
+def vae_loss(
+    logits: Tensor, labels: Tensor, posterior: Posterior, beta: float, free_nats: float = 0.0
+) -> VAELoss:
+    """Cross-entropy summed over pixels plus beta times KL summed over dimensions, both mean over the batch.
+
+    Source: the paper, section 2.2 (beta = 15, no free nats).
+
+    Args:
+        logits: (batch, 4, size, size).
+        labels: (batch, size, size) integers.
+        free_nats: KL a dimension may hold (mean over the batch) before it is charged.
+    """
+    cross_entropy = F.cross_entropy(logits, labels.long(), reduction="sum") / logits.shape[0]
+    per_dimension = posterior.kl_per_dimension().mean(dim=0)
+    charged = torch.clamp(per_dimension - free_nats, min=0.0).sum()
+    return VAELoss(cross_entropy + beta * charged, cross_entropy, per_dimension.sum())

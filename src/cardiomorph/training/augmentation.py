@@ -1,0 +1,50 @@
+"""Small rigid motions and scalings of slices: hearts lie a little differently in every scanner."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+class AugmentationConfig(BaseModel):
+    """Largest changes, drawn uniformly; all zero (the authors' choice) switches augmentation off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotation_deg: float = Field(0.0, ge=0)
+    scale: float = Field(0.0, ge=0, lt=1, description="0.05 draws factors in 0.95..1.05")
+    shift_px: float = Field(0.0, ge=0)
+
+    @property
+    def active(self) -> bool:
+        return bool(self.rotation_deg or self.scale or self.shift_px)
+
+
+def draw_motions(config: AugmentationConfig, batch: int, size: int, rng: torch.Generator) -> Tensor:
+    """Random in-plane similarity transforms, (batch, 2, 3), in `torch.nn.functional.affine_grid`'s convention."""
+    u = 2.0 * torch.rand((batch, 4), generator=rng) - 1.0
+    angle = u[:, 0] * math.radians(config.rotation_deg)
+    factor = 1.0 / (1.0 + u[:, 1] * config.scale)
+    shift = u[:, 2:] * (2.0 * config.shift_px / size)
+    cos, sin = torch.cos(angle) * factor, torch.sin(angle) * factor
+    rows = torch.stack([cos, -sin, shift[:, 0], sin, cos, shift[:, 1]], dim=1)
+    return rows.view(batch, 2, 3)
+
+
+def move(images: Tensor, motions: Tensor, outside: float = 0.0) -> Tensor:
+    """Applies ``motions`` to (batch, channels, h, w) by linear interpolation; ``outside`` fills what was not seen."""
+    grid = F.affine_grid(motions.to(images), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images - outside, grid, mode="bilinear", align_corners=False) + outside
+    return moved
+
+
+def move_labels(one_hot: Tensor, motions: Tensor) -> Tensor:
+    """The same for one-hot labels: linear on every class, then the largest. Returns (batch, h, w) integers."""
+    moved = move(one_hot, motions)
+    # What came from outside is background; without this a tie of zeros would be.
+    moved[:, 0] += 1.0 - moved.sum(dim=1)
+    return moved.argmax(dim=1)

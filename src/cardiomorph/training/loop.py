@@ -1,0 +1,178 @@
+"""The one training loop: batches in a seeded order, reports, checkpoints, exact resume.
+
+Nothing random is carried from step to step: the order of an epoch and the noise of a step are functions of the seed
+and their number, so a resumed run needs no generator's state and gives the bytes an uninterrupted one gives.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.progress import console, progress_bar
+from cardiomorph.training.run import RunFolder
+
+
+class Task(Protocol):
+    """What is being trained. ``modules`` and ``optimizers`` hold all of its state."""
+
+    modules: Mapping[str, nn.Module]
+    optimizers: Mapping[str, Optimizer]
+
+    def step(self, step: int, indices: NDArray[np.intp], rng: torch.Generator) -> dict[str, Tensor]:
+        """Trains on these slices; returns what to report, as scalars on the device."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Measures on held-out slices; empty where none are held out."""
+        ...
+
+    def picture(self) -> NDArray[np.float32]:
+        """A sheet of samples, (height, width) or (height, width, 3), in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train and how often to do what, in steps."""
+
+    n_items: int
+    batch_size: int
+    steps: int
+    learning_rate_floor: float
+    """Cosine decay from 1 to this share of the initial learning rate; 1 keeps it constant, as the authors did."""
+    seed: int
+    report_every: int = 20
+    evaluate_every: int = 200
+    checkpoint_every: int = 200
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, self.n_items // self.batch_size)
+
+
+def batches(plan: Plan, start: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """(step, slice indices) from step ``start`` on; each epoch is a permutation drawn from (seed, epoch)."""
+    order: NDArray[np.intp] = np.empty(0, np.intp)
+    epoch_of_order = -1
+    for step in range(start, plan.steps):
+        epoch, position = divmod(step, plan.steps_per_epoch)
+        if epoch != epoch_of_order:
+            order = np.random.default_rng([plan.seed, epoch]).permutation(plan.n_items)
+            epoch_of_order = epoch
+        yield step, order[position * plan.batch_size : (position + 1) * plan.batch_size]
+
+
+def learning_rate_scale(plan: Plan, step: int) -> float:
+    """Factor on the initial learning rate at a step."""
+    cosine = 0.5 * (1.0 + math.cos(math.pi * step / plan.steps))
+    return plan.learning_rate_floor + (1.0 - plan.learning_rate_floor) * cosine
+
+
+def _set_learning_rate(optimizers: Mapping[str, Optimizer], scale: float) -> None:
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * scale
+
+
+def _step_generator(plan: Plan, step: int) -> torch.Generator:
+    seed = int(np.random.SeedSequence([plan.seed, 1, step]).generate_state(1, np.uint64)[0] >> 1)
+    return torch.Generator().manual_seed(seed)
+
+
+class _Averages:
+    """Means of reported values since the last report."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        self.count += 1
+        for key, value in values.items():
+            self.sums[key] = self.sums[key] + value.detach() if key in self.sums else value.detach().clone()
+
+    def take(self) -> dict[str, float]:
+        means = {key: float(value) / self.count for key, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+
+def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
+    """Trains to the plan's last step, from wherever the run folder stands.
+
+    Returns:
+        Seconds of training, those before a resume counted in.
+
+    Raises:
+        CardiomorphError: the loss is no longer finite.
+    """
+    if plan.n_items < plan.batch_size:
+        raise CardiomorphError(
+            f"{plan.n_items} training slices do not fill one batch of {plan.batch_size}",
+            fix="Add subjects, or set a smaller batch_size with --config",
+        )
+    for optimizer in task.optimizers.values():
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+    start, seconds = run.restore(task.modules, task.optimizers)
+    if start:
+        console.print(f"{title}: going on from step {start} of {plan.steps}")
+    writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
+    began = time.monotonic() - seconds
+    averages, reported_at, reported_time = _Averages(), start, time.monotonic()
+    with progress_bar() as bar:
+        line = bar.add_task(title, total=plan.steps, completed=start, note="")
+        for step, indices in batches(plan, start):
+            _set_learning_rate(task.optimizers, learning_rate_scale(plan, step))
+            averages.add(task.step(step, indices, _step_generator(plan, step)))
+            done = step + 1
+            last = done == plan.steps
+            if done % plan.report_every == 0 or last:
+                values = averages.take()
+                _check_finite(values, done, run)
+                rate = (done - reported_at) * plan.batch_size / (time.monotonic() - reported_time)
+                reported_at, reported_time = done, time.monotonic()
+                _report(run, writer, done, values)
+                bar.update(line, completed=done, note=_note(values, rate))
+            if done % plan.evaluate_every == 0 or last:
+                _report(run, writer, done, {f"heldout_{k}": v for k, v in task.evaluate().items()})
+                sheet = task.picture()
+                writer.add_image("samples", sheet, done, dataformats="HW" if sheet.ndim == 2 else "HWC")
+            if done % plan.checkpoint_every == 0 or last:
+                run.save(task.modules, task.optimizers, done, time.monotonic() - began)
+    writer.close()
+    return time.monotonic() - began
+
+
+def _report(run: RunFolder, writer: SummaryWriter, step: int, values: Mapping[str, float]) -> None:
+    if values:
+        run.report(step, values)
+        for key, value in values.items():
+            writer.add_scalar(key, value, step)
+
+
+def _note(values: Mapping[str, float], rate: float) -> str:
+    shown = "  ".join(f"{key} {value:.4g}" for key, value in list(values.items())[:3])
+    return f"{shown}  {rate:.0f} slices/s"
+
+
+def _check_finite(values: Mapping[str, float], step: int, run: RunFolder) -> None:
+    for key, value in values.items():
+        if not math.isfinite(value):
+            raise CardiomorphError(
+                f"the training diverged: {key} is {value} at step {step}",
+                where=run.path,
+                fix="Lower learning_rate with --config; --resume goes back to the last checkpoint",
+            )

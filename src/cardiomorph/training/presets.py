@@ -1,0 +1,45 @@
+"""Presets by name, and a user's changes to them from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_json
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def configured(presets: Mapping[str, Config], preset: str, changes: Path | None) -> Config:
+    """A preset, with the keys of a JSON file laid over it.
+
+    Raises:
+        CardiomorphError: no such preset, an unreadable file, an unknown key or a bad value.
+    """
+    if preset not in presets:
+        raise CardiomorphError(f"there is no preset {preset!r}", fix=f"Choose one of {', '.join(presets)}")
+    base = presets[preset]
+    if changes is None:
+        return base
+    try:
+        return type(base).model_validate(_merged(base.model_dump(), read_json(changes)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CardiomorphError(
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=changes,
+            fix=f"Keys are those of {type(base).__name__}: {', '.join(type(base).model_fields)}",
+        ) from error
+
+
+def _merged(base: dict[str, Any], changes: Any) -> dict[str, Any]:
+    if not isinstance(changes, dict):
+        return base | {"": changes}
+    return base | {
+        key: _merged(base[key], value) if isinstance(base.get(key), dict) else value
+        for key, value in changes.items()
+    }

@@ -1,0 +1,172 @@
+"""A run folder: what was asked, what happened, and everything needed to go on exactly.
+
+``run.json`` (settings and environment), ``log.jsonl`` (one line a report), ``tensorboard/``, ``checkpoint.safetensors``
+(networks, optimisers and step in one file, so that a kill at any moment leaves a whole one), ``model.safetensors``
+with ``model.json`` (what other commands load), ``metrics.json``, ``curves.png``, ``samples.png``.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import digest, ensure_folder, read_json, write_bytes, write_json, write_text
+from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
+from cardiomorph.training.pictures import write_curves, write_picture
+
+_CHECKPOINT = "checkpoint.safetensors"
+
+
+def pick_device(name: str) -> str:
+    """ "auto" becomes "cuda" where there is one, else "cpu". Raises `CardiomorphError` for a device that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise CardiomorphError(
+            f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
+            fix="Use --device auto, cpu or cuda",
+        ) from error
+    return name
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Versions and hardware that numbers may depend on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+class RunFolder:
+    """Opens a new run, or an old one to resume.
+
+    Args:
+        settings: everything that decides the outcome; a resumed run must have the same.
+
+    Raises:
+        CardiomorphError: the folder holds a run and ``resume`` is off; or it was started with other settings.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool, device: str) -> None:
+        self.path = Path(path)
+        settings = json.loads(json.dumps(settings))
+        started = self.path / "run.json"
+        if started.exists():
+            if not resume:
+                raise CardiomorphError(
+                    "holds a run already", where=self.path, fix="Go on with --resume, or choose another folder"
+                )
+            before = read_json(started)["settings"]
+            if before != settings:
+                changed = sorted(
+                    k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k)
+                )
+                raise CardiomorphError(
+                    f"this run was started with other settings ({', '.join(changed)})",
+                    where=started,
+                    fix="Resume it with the same cohort and options, or choose another folder",
+                )
+        else:
+            ensure_folder(self.path)
+            write_json(started, {"settings": settings, "environment": environment(device)})
+
+    def save(
+        self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], step: int, seconds: float
+    ) -> None:
+        """Writes the checkpoint of a step, replacing the one before."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in modules.items():
+            tensors |= {f"module/{name}/{key}": value for key, value in module.state_dict().items()}
+        for name, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{name}/{index}/{key}": value for key, value in state.items()}
+        content = tensors_to_bytes(tensors, {"step": str(step), "seconds": repr(seconds)})
+        write_bytes(self.path / _CHECKPOINT, content)
+
+    def restore(
+        self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+    ) -> tuple[int, float]:
+        """Loads the checkpoint if there is one. Returns the step reached and the seconds spent; 0 and 0 without."""
+        path = self.path / _CHECKPOINT
+        if not path.exists():
+            self._cut_log(0)
+            return 0, 0.0
+        tensors = read_tensors(path)
+        with safe_open(path, "pt") as stored:
+            facts = stored.metadata()
+        for name, module in modules.items():
+            module.load_state_dict(_below(tensors, f"module/{name}/"))
+        for name, optimizer in optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(tensors, f"optimizer/{name}/").items():
+                index, _, field = key.partition("/")
+                state.setdefault(int(index), {})[field] = value
+            whole = optimizer.state_dict()
+            optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+        self._cut_log(int(facts["step"]))
+        return int(facts["step"]), float(facts["seconds"])
+
+    def _cut_log(self, step: int) -> None:
+        """Drops what was reported after the checkpoint: it will be done, and reported, again."""
+        if step == 0:
+            shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
+        write_text(
+            self.path / "log.jsonl", "".join(line for line in self._log_lines() if _step_of(line) <= step)
+        )
+
+    def _log_lines(self) -> list[str]:
+        path = self.path / "log.jsonl"
+        return path.read_text().splitlines(keepends=True) if path.exists() else []
+
+    def report(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one line to log.jsonl."""
+        with (self.path / "log.jsonl").open("a") as stream:
+            stream.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in values.items()}}) + "\n")
+
+    def history(self) -> list[dict[str, float]]:
+        """All reports so far."""
+        return [json.loads(line) for line in self._log_lines() if line.endswith("\n")]
+
+
+    def finish(
+        self, kind: str, model: nn.Module, metrics: Mapping[str, Any], picture: NDArray[np.float32]
+    ) -> None:
+        """Writes what a finished run shows and what other commands load: the model last."""
+        write_json(self.path / "metrics.json", dict(metrics))
+        write_picture(self.path / "samples.png", picture)
+        write_curves(self.path / "curves.png", self.history())
+        save_model(self.path, kind, model, settings=read_json(self.path / "run.json")["settings"])
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        # The line that was being written when the run was killed.
+        return 2**62
+
+
+def cohort_fingerprint(cohort: Cohort) -> str:
+    """What ties a run to its cohort: the manifest's hash, first 16 digits."""
+    return digest(cohort.folder / "manifest.csv")[:16]

@@ -1,0 +1,188 @@
+"""Trains the shape model on a cohort's label slices (the paper, section 2.2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from cardiomorph.anatomy import N_CLASSES, STRUCTURES
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, one_hot, vae_loss
+from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
+from cardiomorph.training.loop import Plan, train
+from cardiomorph.training.pictures import label_sheet
+from cardiomorph.training.presets import configured
+from cardiomorph.training.run import RunFolder, cohort_fingerprint, pick_device
+
+
+class ShapeTrainingConfig(BaseModel):
+    """A shape model and how it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: LabelVAEConfig = LabelVAEConfig()
+    epochs: int = Field(300, ge=1)
+    batch_size: int = Field(20, ge=2)
+    learning_rate: float = Field(2e-5, gt=0)
+    learning_rate_floor: float = Field(1.0, gt=0, le=1, description="share of it left after cosine decay")
+    beta: float = Field(15.0, ge=0, description="weight of the KL divergence")
+    beta_warmup_epochs: float = Field(0.0, ge=0, description="epochs over which beta rises from 0")
+    free_nats: float = Field(0.0, ge=0, description="KL per dimension that costs nothing")
+    augmentation: AugmentationConfig = AugmentationConfig()
+    seed: int = Field(0, ge=0)
+
+
+_GENTLE = AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3)
+SHAPE_PRESETS: dict[str, ShapeTrainingConfig] = {
+    "tiny": ShapeTrainingConfig(
+        model=LabelVAEConfig(width=8, bottleneck=64),
+        epochs=16,
+        batch_size=16,
+        learning_rate=3e-3,
+        learning_rate_floor=0.02,
+        beta=1.0,
+        beta_warmup_epochs=4,
+    ),
+    "small": ShapeTrainingConfig(
+        model=LabelVAEConfig(width=16),
+        epochs=60,
+        learning_rate=1e-3,
+        learning_rate_floor=0.01,
+        beta=1.0,
+        beta_warmup_epochs=10,
+        augmentation=_GENTLE,
+    ),
+    "base": ShapeTrainingConfig(
+        model=LabelVAEConfig(width=48),
+        epochs=200,
+        learning_rate=5e-4,
+        learning_rate_floor=0.01,
+        beta=1.0,
+        beta_warmup_epochs=20,
+        augmentation=_GENTLE,
+    ),
+    "paper": ShapeTrainingConfig(),
+}
+
+
+class ShapeTask:
+    """The shape model with its optimiser and slices."""
+
+    def __init__(self, config: ShapeTrainingConfig, cohort: Cohort, device: str) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.device = config, device
+        self.model = LabelVAE(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.labels = torch.from_numpy(cohort.slices("train", images=False).labels)
+        held = cohort.ids("heldout")
+        self.heldout = (
+            torch.from_numpy(cohort.slices("heldout", images=False).labels) if held else self.labels[:0]
+        )
+        self.modules = {"model": self.model}
+        self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)}
+
+    def plan(self) -> Plan:
+        config = self.config
+        per_epoch = max(1, len(self.labels) // config.batch_size)
+        return Plan(
+            n_items=len(self.labels),
+            batch_size=config.batch_size,
+            steps=config.epochs * per_epoch,
+            learning_rate_floor=config.learning_rate_floor,
+            seed=config.seed,
+            evaluate_every=2 * per_epoch,
+            checkpoint_every=per_epoch,
+        )
+
+    def beta_at(self, step: int) -> float:
+        """The KL weight at a step, after warm-up."""
+        warmup = self.config.beta_warmup_epochs * max(1, len(self.labels) // self.config.batch_size)
+        return self.config.beta * min(1.0, (step + 1) / warmup if warmup else 1.0)
+
+    def step(self, step: int, indices: NDArray[np.intp], rng: torch.Generator) -> dict[str, Tensor]:
+        labels = self.labels[indices].to(self.device)
+        if self.config.augmentation.active:
+            motions = draw_motions(self.config.augmentation, len(labels), labels.shape[-1], rng)
+            labels = move_labels(one_hot(labels), motions)
+        noise = torch.randn((len(labels), self.config.model.latent_dims), generator=rng).to(self.device)
+        self.model.train()
+        posterior = self.model.encode(one_hot(labels))
+        logits = self.model.decode(posterior.sample(noise))
+        loss = vae_loss(logits, labels, posterior, self.beta_at(step), self.config.free_nats)
+        optimizer = self.optimizers["adam"]
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        optimizer.step()
+        return {"loss": loss.total, "cross_entropy": loss.cross_entropy, "kl": loss.kl}
+
+    @torch.inference_mode()
+    def _reconstructed(self, labels: Tensor) -> Tensor:
+        self.model.eval()
+        batches = [
+            self.model.decode(self.model.encode(one_hot(b.to(self.device))).mean).argmax(1).cpu()
+            for b in labels.split(64)
+        ]
+        return torch.cat(batches)
+
+    def evaluate(self) -> dict[str, float]:
+        """Dice over all held-out slices together, by structure, and their mean."""
+        if not len(self.heldout):
+            return {}
+        confusion = torch.bincount(
+            (self.heldout.long() * N_CLASSES + self._reconstructed(self.heldout)).flatten(),
+            minlength=N_CLASSES**2,
+        ).view(N_CLASSES, N_CLASSES)
+        scores = {
+            f"dice_{label.name.lower()}": float(
+                2 * confusion[label, label] / (confusion[label].sum() + confusion[:, label].sum())
+            )
+            for label in STRUCTURES
+        }
+        return {"dice": sum(scores.values()) / len(scores), **scores}
+
+    def picture(self) -> NDArray[np.float32]:
+        source = self.heldout if len(self.heldout) else self.labels
+        shown = source[torch.linspace(0, len(source) - 1, 12).long()]
+        return label_sheet([shown.numpy(), self._reconstructed(shown).numpy()])
+
+
+def train_shape(
+    cohort: Path,
+    output: Path,
+    *,
+    preset: str = "small",
+    config: ShapeTrainingConfig | None = None,
+    changes: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Trains a shape model on the training split of a prepared cohort.
+
+    Args:
+        cohort: folder of the prepared cohort.
+        output: run folder.
+        preset: "tiny", "small", "base" or "paper"; ``config`` overrides it whole, ``changes`` (a JSON file) in part.
+        resume: go on from the run's last checkpoint.
+        device: "auto", "cpu", "cuda".
+
+    Returns:
+        What metrics.json holds: held-out Dice, seconds, steps.
+
+    Raises:
+        CardiomorphError: bad cohort, preset, configuration or device; a diverged training.
+    """
+    chosen = config or configured(SHAPE_PRESETS, preset, changes)
+    source, device = Cohort(cohort), pick_device(device)
+    settings = {"kind": "shape", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
+    run = RunFolder(output, settings, resume=resume, device=device)
+    task = ShapeTask(chosen, source, device)
+    plan = task.plan()
+    seconds = train(run, task, plan, "shape model")
+    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
+    run.finish("shape", task.model, metrics, task.picture())
+    return metrics
