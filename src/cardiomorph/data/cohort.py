@@ -234,8 +234,8 @@ def prepare_cohort(
     name, entries = find_subjects(Path(source), source_format)
     _check_replaceable(Path(output))
     # The settings go first and come back last: a cohort without cohort.json is not a cohort.
-    (Path(output) / _SETTINGS).unlink(missing_ok=True)
     subjects = ensure_folder(Path(output) / _SUBJECTS)
+    (Path(output) / _SETTINGS).unlink(missing_ok=True)
     outcomes = _run(entries, subjects, config, skip_bad, workers)
     rows = [outcome.row for outcome in outcomes if outcome.row is not None]
     left_out = {outcome.entry: outcome.problem for outcome in outcomes if outcome.problem}

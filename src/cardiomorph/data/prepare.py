@@ -130,14 +130,20 @@ def _labelled_range(label: NDArray[np.generic]) -> tuple[int, int]:
     return int(labelled[0]), int(labelled[-1]) + 1
 
 
-def _heart_centre_mm(subject: Subject) -> tuple[float, float]:
-    """Centre of the bounding box of both phases' labels, in mm from voxel (0, 0)."""
+def _crop_centre_mm(subject: Subject, config: PreparationConfig) -> tuple[float, float]:
+    """Centre of the bounding box of both phases' labels, in mm from voxel (0, 0), to the nearest voxel.
+
+    The crop's first pixel lies on a voxel, but for a thousandth. Half-way between two, linear labels tie, and ties
+    go to the background: at 1.5 mm a cavity would lose up to 7 %. The thousandth decides the ties of 1 mm grids.
+    """
+    half = 0.5 * (config.size - 1) * config.spacing_mm
     occupied = np.any([(frame.label.array > 0).any(axis=2) for frame in subject.frames.values()], axis=0)
     spacing = subject.frames["ED"].label.spacing_mm
     centre = []
     for axis in (0, 1):
         where = np.flatnonzero(occupied.any(axis=1 - axis))
-        centre.append(0.5 * float(where[0] + where[-1]) * spacing[axis])
+        first = round(0.5 * float(where[0] + where[-1]) - half / spacing[axis])
+        centre.append((first + 1e-3) * spacing[axis] + half)
     return centre[0], centre[1]
 
 
@@ -180,7 +186,7 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
     geometry = Geometry(
         source_shape=(*label.array.shape[:2], label.n_slices),
         source_spacing_mm=label.spacing_mm,
-        centre_mm=_heart_centre_mm(subject),
+        centre_mm=_crop_centre_mm(subject, config),
         first_slice={p: _labelled_range(subject.frames[p].label.array)[0] for p in PHASES},
         intensity_range=_intensity_range(subject, config),
         spacing_mm=config.spacing_mm,
@@ -200,9 +206,7 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
 def _prepared_frame(subject: Subject, frame: Frame, geometry: Geometry) -> PreparedFrame:
     start, stop = _labelled_range(frame.label.array)
     label = _to_crop(frame.label.array[:, :, start:stop], "label", geometry, 0)
-    lost = 1.0 - (label > 0).sum() * geometry.spacing_mm**2 / (
-        (frame.label.array > 0).sum() * np.prod(geometry.source_spacing_mm[:2])
-    )
+    lost = _share_outside_crop(frame.label, geometry)
     if lost > 0.05:
         side = geometry.size * geometry.spacing_mm
         raise CardiomorphError(
@@ -215,6 +219,17 @@ def _prepared_frame(subject: Subject, frame: Frame, geometry: Geometry) -> Prepa
     image = _to_crop(frame.image.array[:, :, start:stop], "image", geometry, low)
     scaled = (np.clip(image, low, high) - low) * (2.0 / (high - low)) - 1.0
     return PreparedFrame(label.astype(np.uint8), scaled.astype(np.float32))
+
+
+def _share_outside_crop(label: Volume, geometry: Geometry) -> float:
+    """Share of the labelled voxels whose centres the crop does not hold."""
+    half = 0.5 * geometry.size * geometry.spacing_mm
+    held = [
+        np.abs(np.arange(n) * d - centre) <= half
+        for n, d, centre in zip(label.array.shape, label.spacing_mm, geometry.centre_mm, strict=False)
+    ]
+    heart = label.array > 0
+    return 1.0 - float(heart[np.ix_(*held)].sum() / heart.sum())
 
 
 def _to_crop(

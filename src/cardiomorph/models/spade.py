@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cardiomorph.anatomy import N_CLASSES
+from cardiomorph.models.neighbourhoods import LabelMap
 
 _SLOPE = 0.2
 _MULTIPLES = (16, 16, 8, 4, 2)
@@ -38,7 +39,8 @@ def _normed(convolution: nn.Module) -> nn.Module:
 class Spade(nn.Module):
     """Normalise, then scale and shift by what the label map says at each pixel.
 
-    gamma and beta come from two 3 x 3 convolutions of the label map: they depend on its 5 x 5 neighbourhood only.
+    gamma and beta come from two 3 x 3 convolutions of the label map: they depend on its 5 x 5 neighbourhood only,
+    and are evaluated once for each distinct one (`neighbourhoods`).
     """
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -47,10 +49,21 @@ class Spade(nn.Module):
         self.shared = nn.Conv2d(N_CLASSES, hidden, 3, 1, 1)
         self.gamma_beta = nn.Conv2d(hidden, 2 * channels, 3, 1, 1)
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        """``x`` (batch, channels, h, w), ``label`` one-hot (batch, 4, h, w) at the same resolution."""
-        gamma, beta = self.gamma_beta(F.relu(self.shared(label))).chunk(2, dim=1)
-        return self.norm(x) * (1.0 + gamma) + beta
+    def forward(self, x: Tensor, label: LabelMap) -> Tensor:
+        """``x`` (batch, channels, h, w), ``label`` at the same resolution."""
+        gamma, beta = self.modulation(label).chunk(2, dim=1)
+        return torch.addcmul(beta, self.norm(x), 1.0 + gamma)
+
+    def modulation(self, label: LabelMap) -> Tensor:
+        """gamma and beta, (batch, 2 channels, h, w)."""
+        table = label.table
+        if table is None:
+            return self.gamma_beta(F.relu(self.shared(label.one_hot)))
+        hidden = F.relu(F.conv2d(table.patches, self.shared.weight, self.shared.bias)) * table.inside
+        # The second convolution covers its 3 x 3 input exactly: one matrix product.
+        rows = F.linear(hidden.flatten(1), self.gamma_beta.weight.flatten(1), self.gamma_beta.bias)
+        batch, height, width = label.labels.shape
+        return rows.index_select(0, table.index).view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class SpadeBlock(nn.Module):
@@ -67,7 +80,7 @@ class SpadeBlock(nn.Module):
             self.spade_s = Spade(channels_in, hidden)
             self.conv_s = _normed(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+    def forward(self, x: Tensor, label: LabelMap) -> Tensor:
         shortcut = self.conv_s(self.spade_s(x, label)) if self.learned else x
         y = self.conv_0(F.leaky_relu(self.spade_0(x, label), _SLOPE))
         y = self.conv_1(F.leaky_relu(self.spade_1(y, label), _SLOPE))
@@ -87,22 +100,16 @@ class Generator(nn.Module):
         )
         self.to_image = nn.Conv2d(widths[-1], 1, 3, 1, 1)
 
-    def forward(self, style: Tensor, label: Tensor) -> Tensor:
-        """``style`` (batch, style_dims), ``label`` one-hot (batch, 4, size, size) -> (batch, 1, size, size)."""
+    def forward(self, style: Tensor, labels: Tensor) -> Tensor:
+        """``style`` (batch, style_dims), ``labels`` (batch, size, size) integers -> (batch, 1, size, size)."""
+        label = LabelMap(labels)
         x = self.from_style(style).unflatten(1, (-1, self._grid, self._grid))
         x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             if index:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(x, _label_at(label, x.shape[-1]))
+            x = block(x, label.at(x.shape[-1]))
         return torch.tanh(self.to_image(F.leaky_relu(x, _SLOPE)))
-
-
-def _label_at(label: Tensor, size: int) -> Tensor:
-    """The one-hot label map at another resolution, by nearest neighbour, as SPADE does."""
-    if label.shape[-1] == size:
-        return label
-    return F.interpolate(label, size=(size, size), mode="nearest")
 
 
 class _ResidualBlock(nn.Module):
@@ -153,5 +160,5 @@ class ImageModel(nn.Module):
     def encode_style(self, image: Tensor) -> Tensor:
         return self.style_encoder(image)
 
-    def paint(self, style: Tensor, label: Tensor) -> Tensor:
-        return self.generator(style, label)
+    def paint(self, style: Tensor, labels: Tensor) -> Tensor:
+        return self.generator(style, labels)

@@ -139,7 +139,9 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
             averages.add(task.step(step, indices, _step_generator(plan, step)))
             done = step + 1
             last = done == plan.steps
-            if done % plan.report_every == 0 or last:
+            saving = done % plan.checkpoint_every == 0 or last
+            # A checkpoint is finite, and no average reaches across it: a resumed run reports the same.
+            if done % plan.report_every == 0 or saving:
                 values = averages.take()
                 _check_finite(values, done, run)
                 rate = (done - reported_at) * plan.batch_size / (time.monotonic() - reported_time)
@@ -150,7 +152,7 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
                 _report(run, writer, done, {f"heldout_{k}": v for k, v in task.evaluate().items()})
                 sheet = task.picture()
                 writer.add_image("samples", sheet, done, dataformats="HW" if sheet.ndim == 2 else "HWC")
-            if done % plan.checkpoint_every == 0 or last:
+            if saving:
                 run.save(task.modules, task.optimizers, done, time.monotonic() - began)
     writer.close()
     return time.monotonic() - began

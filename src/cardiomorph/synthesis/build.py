@@ -1,0 +1,167 @@
+"""Builds an atlas from a prepared cohort and its models, and checks what the models keep of real hearts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.prepare import PreparedSubject
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.reconstruction import latent_report, reconstruction_report
+from cardiomorph.files import folder_in_place
+from cardiomorph.latent.atlas import Atlas, Parent, write_description, write_parents, write_statistics
+from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
+from cardiomorph.latent.statistics import GroupStatistics, group_statistics
+from cardiomorph.latent.trajectory import Trajectory, encode_subject, equalise
+from cardiomorph.models.checkpoint import (
+    DESCRIPTION,
+    WEIGHTS,
+    load_image_model,
+    load_shape_model,
+    model_digest,
+)
+from cardiomorph.models.spade import ImageModel
+from cardiomorph.progress import console, track
+
+
+def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None = None) -> Atlas:
+    """Encodes a cohort and writes its atlas.
+
+    Statistics come from the training split; every healthy subject becomes a parent, marked with its split.
+
+    Args:
+        cohort: folder of the prepared cohort.
+        output: atlas folder; an existing atlas there is replaced.
+        shape: run folder of the shape model.
+        image: run folder of the image model; without it hearts have labels only.
+
+    Raises:
+        CardiomorphError: bad cohort or model, a group with fewer than two training subjects, no healthy subject.
+    """
+    source, output = Cohort(cohort), Path(output)
+    if output.exists() and not (output / "atlas.json").exists() and any(output.iterdir()):
+        raise CardiomorphError("holds other things", where=output, fix="Choose an empty folder")
+    shape_model = load_shape_model(shape)
+    if shape_model.config.size != source.config.size:
+        raise CardiomorphError(
+            f"the shape model takes {shape_model.config.size} pixels, the cohort has {source.config.size}",
+            where=shape,
+        )
+    image_model = load_image_model(image) if image else None
+    trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
+    parents: dict[str, Parent] = {}
+    training = set(source.ids("train"))
+    for subject in track(source.subjects(), "encoding", len(source.ids())):
+        trajectory = encode_subject(shape_model, subject)
+        if subject.id in training:
+            trajectories[subject.group].append(trajectory)
+        if subject.group == HEALTHY:
+            split = "train" if subject.id in training else "heldout"
+            parents[subject.id] = _parent(subject, trajectory, split, image_model)
+    groups = _statistics(trajectories, source)
+    if not parents:
+        raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
+    checked = "heldout" if source.ids("heldout") else "train"
+    diagnostics = {
+        "latent": latent_report(shape_model, source.subjects("train")),
+        "reconstruction_split": checked,
+        "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
+        "matrices": matrix_report(groups, parents),
+    }
+    with folder_in_place(output) as folder:
+        _copy_model(Path(shape), folder / "shape")
+        if image:
+            _copy_model(Path(image), folder / "image")
+        write_statistics(folder, groups)
+        write_parents(folder, parents)
+        write_description(folder, groups, cohort=source.name, diagnostics=diagnostics)
+    _announce(output, diagnostics)
+    return Atlas(output)
+
+
+def _parent(
+    subject: PreparedSubject, trajectory: Trajectory, split: str, image_model: ImageModel | None
+) -> Parent:
+    return Parent(
+        id=subject.id,
+        split=split,
+        trajectory=trajectory,
+        geometry=subject.geometry,
+        styles=_styles(subject, image_model) if image_model else None,
+        height_cm=subject.height_cm,
+        weight_kg=subject.weight_kg,
+    )
+
+
+@torch.inference_mode()
+def _styles(subject: PreparedSubject, model: ImageModel) -> dict[str, NDArray[np.float32]]:
+    """Appearance codes of every slice, resampled to 32 like the shape codes."""
+    styles = {}
+    for phase in PHASES:
+        image = subject.frames[phase].image
+        if image is None:
+            raise CardiomorphError(
+                f"subject {subject.id} has no image to take its appearance from",
+                fix="Build the atlas without --image for labels only",
+            )
+        codes = model.encode_style(torch.from_numpy(image)[:, None]).numpy()
+        styles[phase] = equalise(codes).astype(np.float32)
+    return styles
+
+
+def _statistics(trajectories: dict[str, list[Trajectory]], cohort: Cohort) -> dict[str, GroupStatistics]:
+    present = {group: found for group, found in trajectories.items() if found}
+    for group, found in present.items():
+        if len(found) < 2:
+            raise CardiomorphError(
+                f"the group {group} has only {len(found)} training subject; statistics need two or more",
+                where=cohort.folder,
+                fix="Prepare the cohort with more subjects or a smaller --heldout",
+            )
+    return {group: group_statistics(found) for group, found in present.items()}
+
+
+def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]) -> dict[str, object]:
+    """Rank, eigenvalues, condition and repair of every correlation matrix that the samplers use."""
+
+    def both(tau: NDArray[np.float64]) -> dict[str, object]:
+        return {
+            "kendall": positive_definite(tau)[1].as_dict(),
+            "sine": positive_definite(sine_transform(tau))[1].as_dict(),
+        }
+
+    return {
+        "latent": {
+            f"{name}/{phase}": both(group.phases[phase].kendall)
+            for name, group in groups.items()
+            for phase in PHASES
+        },
+        "slice": {
+            f"{name}/{phase}": both(kendall_matrix(parent.trajectory.codes[phase].T))
+            for name, parent in parents.items()
+            for phase in PHASES
+        },
+    }
+
+
+def _copy_model(run: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in (DESCRIPTION, WEIGHTS):
+        shutil.copyfile(run / name, folder / name)
+    assert model_digest(run) == model_digest(folder), "a copy has the same bytes"
+
+
+def _announce(output: Path, diagnostics: dict[str, object]) -> None:
+    latent, rebuilt = diagnostics["latent"], diagnostics["reconstruction"]
+    assert isinstance(latent, dict)
+    assert isinstance(rebuilt, dict)
+    console.print(
+        f"atlas in {output}: {latent['active']} of {latent['dimensions']} latent dimensions active; Dice on "
+        f"{diagnostics['reconstruction_split']} hearts {rebuilt['dice']['mean']:.3f}"
+    )

@@ -1,0 +1,101 @@
+"""One job becomes one heart in memory: draw, morph, decode, paint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.data.prepare import to_source_grid
+from cardiomorph.evaluation.function import Measures, measure_heart
+from cardiomorph.latent.atlas import Atlas, Parent
+from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
+from cardiomorph.models.spade import ImageModel
+from cardiomorph.synthesis.request import HeartJob
+from cardiomorph.volume import Volume
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Heart:
+    """A synthetic heart: labels and images by phase, its measures, and how its draw went."""
+
+    job: HeartJob
+    labels: Mapping[Phase, Volume]
+    images: Mapping[Phase, Volume]
+    measures: Measures
+    diagnostics: Mapping[str, Any]
+
+
+def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
+    """Runs one job. Deterministic in the atlas and the job.
+
+    Raises:
+        CardiomorphError: the atlas has no such parent or group.
+    """
+    parent = atlas.parent(job.source)
+    draw = job.sampler.draw(atlas.group(job.target), parent.trajectory, job.rng())
+    trajectory = morph(parent.trajectory, draw.trajectory, job.severity)
+    labels: dict[Phase, Volume] = {}
+    images: dict[Phase, Volume] = {}
+    for phase in PHASES:
+        codes = _codes_on_grid(trajectory, phase, parent, job)
+        slices = decode_labels(atlas.shape_model, codes)
+        labels[phase] = _placed(slices, "label", trajectory, phase, parent, job)
+        if job.images and parent.styles is not None:
+            style = equalise(parent.styles[phase], len(codes)).astype(np.float32)
+            painted = paint(atlas.image_model, style, slices)
+            images[phase] = _as_stored(_placed(painted, "image", trajectory, phase, parent, job))
+    measures = measure_heart(labels, parent.height_cm, parent.weight_kg)
+    return Heart(job, labels, images, measures, draw.diagnostics)
+
+
+def _codes_on_grid(
+    trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob
+) -> NDArray[np.float64]:
+    """The codes of the slices to decode: the 32, or as many as the parent's own spacing fits into the length."""
+    codes = trajectory.codes[phase]
+    if job.slices == "32":
+        return codes
+    n = max(1, round(trajectory.length_mm[phase] / parent.geometry.slice_spacing_mm))
+    return equalise(codes, n)
+
+
+def _placed(
+    slices: NDArray[Any], kind: Any, trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob
+) -> Volume:
+    """Slices as a volume: 32 of them in the crop, or on the parent's own grid, base where the parent's was."""
+    geometry = parent.geometry
+    if job.slices == "native":
+        return to_source_grid(slices, kind, geometry, geometry.first_slice[phase])
+    if kind == "image" and geometry.intensity_range is not None:
+        low, high = geometry.intensity_range
+        slices = (slices + 1.0) * (0.5 * (high - low)) + low
+    spacing = (geometry.spacing_mm, geometry.spacing_mm, trajectory.length_mm[phase] / len(slices))
+    return Volume(np.ascontiguousarray(np.moveaxis(slices, 0, -1)), spacing)
+
+
+def _as_stored(image: Volume) -> Volume:
+    """Whole numbers where the parent's intensities are fine enough for them, as scanners store; else float32."""
+    array = image.array.astype(np.float32)
+    if np.ptp(array) >= 200 and array.max() < 32767 and array.min() > -32768:
+        return image.with_array(np.rint(array).astype(np.int16))
+    return image.with_array(array)
+
+
+@torch.inference_mode()
+def paint(
+    model: ImageModel, style: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1]."""
+    parts = [
+        model.paint(torch.from_numpy(style[i : i + _BATCH]), torch.from_numpy(labels[i : i + _BATCH]))
+        for i in range(0, len(labels), _BATCH)
+    ]
+    return torch.cat(parts)[:, 0].numpy()

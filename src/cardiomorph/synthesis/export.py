@@ -1,0 +1,138 @@
+"""Synthetic hearts as training data: nnU-Net's raw layout with splits, or one flat ACDC tree, real ones beside them.
+
+In nnU-Net's splits validation is real patients only, and the children of a validation patient train in no fold of his.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cardiomorph.anatomy import PHASES, Label
+from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.subject import Entry, Subject
+from cardiomorph.data.twins import find_twins, fingerprint
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import folder_in_place, read_json, write_json
+from cardiomorph.progress import console, track
+from cardiomorph.volume import write_nifti
+
+N_FOLDS = 5
+
+
+def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | None = None, seed: int = 0) -> Path:
+    """Writes synthetic hearts, and real ones if given, as training-ready data.
+
+    Args:
+        synth: folder of `synthesize`.
+        output: a new folder; for nnU-Net name it ``DatasetXXX_Name``.
+        layout: "nnunet" or "acdc".
+        real: folder of the real data set the parents came from, in any known layout.
+        seed: of the folds.
+
+    Raises:
+        CardiomorphError: output not empty, hearts without images (nnU-Net), clashing names, unreadable subjects.
+    """
+    if layout not in ("nnunet", "acdc"):
+        raise CardiomorphError(f"there is no export format {layout!r}", fix="Choose nnunet or acdc")
+    output = Path(output)
+    if output.exists() and any(output.iterdir()):
+        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
+    synthetic = find_subjects(Path(synth), "acdc")[1]
+    originals = find_subjects(Path(real))[1] if real else []
+    clash = {entry.id for entry in synthetic} & {entry.id for entry in originals}
+    if clash:
+        raise CardiomorphError(f"real and synthetic subjects share names ({sorted(clash)[0]}, ...)", where=real)
+    with folder_in_place(output) as folder:
+        if layout == "acdc":
+            _write_acdc([*originals, *synthetic], folder)
+        else:
+            _write_nnunet(originals, synthetic, folder, seed)
+    console.print(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
+    return output
+
+
+def _write_acdc(entries: Sequence[Entry], folder: Path) -> None:
+    for entry in track(entries, "copying"):
+        entry.load()  # raises where it is not whole
+        shutil.copytree(entry.folder, folder / entry.id)
+
+
+def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: Path, seed: int) -> None:
+    groups: dict[str, str] = {}
+    prints = {}
+    cases = 0
+    for entry in track([*originals, *synthetic], "exporting"):
+        subject = entry.load()
+        cases += _write_cases(subject, entry, folder)
+        groups[subject.id] = subject.group
+        if entry in originals:
+            prints[subject.id] = fingerprint(subject)
+    write_json(
+        folder / "dataset.json",
+        {
+            "channel_names": {"0": "cineMRI"},
+            "labels": {label.name.lower(): int(label) for label in Label},
+            "numTraining": cases,
+            "file_ending": ".nii.gz",
+        },
+    )
+    if not originals:
+        console.print("no splits written: without --real there is no patient to validate on")
+        return
+    parents = {entry.id: read_json(entry.folder / "provenance.json")["parent"] for entry in synthetic}
+    real = {entry.id: groups[entry.id] for entry in originals}
+    write_json(folder / "splits_final.json", folds(real, parents, find_twins(prints), seed))
+
+
+def _write_cases(subject: Subject, entry: Entry, folder: Path) -> int:
+    for phase in PHASES:
+        frame = subject.frames[phase]
+        if frame.image is None:
+            raise CardiomorphError(
+                "has labels only, but nnU-Net trains on images",
+                where=entry.folder,
+                fix="Synthesize with an atlas that has an image model",
+            )
+        image = frame.image.with_array(frame.image.array.astype(np.float32))
+        write_nifti(folder / "imagesTr" / f"{subject.id}_{phase}_0000.nii.gz", image)
+        write_nifti(folder / "labelsTr" / f"{subject.id}_{phase}.nii.gz", frame.label)
+    return len(PHASES)
+
+
+def folds(
+    real: dict[str, str], parents: dict[str, str], twins: Sequence[Sequence[str]], seed: int
+) -> list[dict[str, list[str]]]:
+    """nnU-Net's ``splits_final``: five folds of real patients, stratified by group, twins together.
+
+    Args:
+        real: patient -> group.
+        parents: synthetic subject -> the patient it was morphed from.
+
+    Returns:
+        For each fold ``train`` and ``val`` case names. No synthetic case is ever in ``val``; the children of a
+        validation patient, or of his twin, are in neither.
+    """
+    set_of = {name: tuple(sorted(members)) for members in twins for name in members}
+    units = sorted({set_of.get(name, (name,)) for name in real}, key=lambda unit: (real[unit[0]], unit))
+    rng = np.random.default_rng(seed)
+    fold_of: dict[str, int] = {}
+    for group in sorted(set(real.values())):
+        mine = [unit for unit in units if real[unit[0]] == group]
+        start = int(rng.integers(N_FOLDS))
+        for position, index in enumerate(rng.permutation(len(mine))):
+            fold_of.update(dict.fromkeys(mine[index], (start + position) % N_FOLDS))
+    result = []
+    for fold in range(N_FOLDS):
+        validation = [name for name in sorted(real) if fold_of[name] == fold]
+        train = [name for name in sorted(real) if fold_of[name] != fold]
+        train += [child for child, parent in sorted(parents.items()) if parent not in validation]
+        result.append({"train": _cases(train), "val": _cases(validation)})
+    return result
+
+
+def _cases(subjects: Sequence[str]) -> list[str]:
+    return [f"{subject}_{phase}" for subject in subjects for phase in PHASES]

@@ -1,0 +1,122 @@
+"""A request becomes subjects on disk: heart by heart, in constant memory, resumable, each with its provenance.
+
+Every subject is a folder in ACDC's layout, so that the output is itself a source; it appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
+from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_csv, write_json, write_text
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.progress import console, track
+from cardiomorph.synthesis.engine import Heart, synthesize_heart
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
+from cardiomorph.volume import write_nifti
+
+_REQUEST = "synthesis.json"
+_FRAME: dict[Phase, int] = {"ED": 1, "ES": 2}
+
+
+def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
+    """Writes one heart's folder: NIfTI images and labels, Info.cfg, measures.json, provenance.json."""
+    job, parent = heart.job, atlas.parent(heart.job.source)
+    folder = output / job.name
+    with folder_in_place(folder) as place:
+        for phase in PHASES:
+            stem = f"{job.name}_frame{_FRAME[phase]:02d}"
+            write_nifti(place / f"{stem}_gt.nii.gz", heart.labels[phase])
+            if phase in heart.images:
+                write_nifti(place / f"{stem}.nii.gz", heart.images[phase])
+        info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": job.target, "NbFrame": 2}
+        if parent.height_cm and parent.weight_kg:
+            info |= {"Height": parent.height_cm, "Weight": parent.weight_kg}
+        write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
+        write_json(place / "measures.json", {"subject": job.name, "group": job.target, **heart.measures})
+        write_json(place / "provenance.json", _provenance(heart, atlas))
+    return folder
+
+
+def _provenance(heart: Heart, atlas: Atlas) -> dict[str, Any]:
+    return {
+        "cardiomorph": importlib.metadata.version("cardiomorph"),
+        "torch": torch.__version__,
+        "synthetic": True,
+        "parent": heart.job.source,
+        "parent_split": atlas.parent(heart.job.source).split,
+        "job": heart.job.model_dump(mode="json"),
+        "atlas": atlas.identity,
+        "models": atlas.description["models"],
+        "draw": dict(heart.diagnostics),
+    }
+
+
+def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | None = None) -> Path:
+    """Runs a request. Finished hearts of an interrupted run with the same request are kept.
+
+    Returns:
+        The output folder, with ``synthesis.json``, ``measures.csv`` and a folder a heart.
+
+    Raises:
+        CardiomorphError: bad atlas, unknown source or target, an output of another request, a full disk.
+    """
+    source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
+    request, output = request or SynthesisRequest(), Path(output)
+    wanted = jobs(request, source)
+    _claim(output, request, source)
+    draws: list[Measures] = []
+    for job in track(wanted, "hearts"):
+        folder = output / job.name
+        if not (folder / "provenance.json").exists():
+            write_heart(synthesize_heart(source, job), source, output)
+        draws.append(read_json(folder / "measures.json"))
+    write_csv(output / "measures.csv", draws, ("subject", "group", *MEASURE_COLUMNS))
+    console.print(f"{len(wanted)} hearts in {output}")
+    return output
+
+
+def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
+    """Marks the folder as this request's. Raises where it is another's."""
+    mark = {
+        "request": request.model_dump(mode="json"),
+        "atlas": atlas.identity,
+        "atlas_folder": str(atlas.folder.resolve()),
+    }
+    path = output / _REQUEST
+    if path.exists():
+        before = read_json(path)
+        if any(before.get(key) != mark[key] for key in ("request", "atlas")):
+            raise CardiomorphError(
+                "holds the hearts of another request", where=output, fix="Choose another output folder"
+            )
+    elif output.exists() and any(output.iterdir()):
+        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
+    ensure_folder(output)
+    write_json(path, mark)
+
+
+def recreate(provenance: Path, atlas: Path | Atlas, output: Path) -> Path:
+    """Makes the heart of a provenance.json again, byte for byte, in ``output``.
+
+    Raises:
+        CardiomorphError: not a provenance file, or another atlas than the heart came from.
+    """
+    source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
+    facts = read_json(Path(provenance))
+    try:
+        job, wanted = HeartJob.model_validate(facts["job"]), facts["atlas"]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise CardiomorphError(f"is not a provenance file ({error})", where=provenance) from error
+    if wanted != source.identity:
+        raise CardiomorphError(
+            f"the heart came from the atlas {wanted[:12]}, this is {source.identity[:12]}", where=source.folder
+        )
+    return write_heart(synthesize_heart(source, job), source, Path(output))

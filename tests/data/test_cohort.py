@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from conftest import analytic_subject, hearts_of, write_acdc_subject
+
+from cardiomorph.anatomy import GROUPS, PHASES
+from cardiomorph.data.cohort import Cohort, load_subject, prepare_cohort, save_subject
+from cardiomorph.data.prepare import PreparationConfig, prepare_subject
+from cardiomorph.data.sources import find_subjects
+from cardiomorph.errors import CardiomorphError
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_manifest_has_every_subject_with_its_facts(cohort):
+    assert cohort.ids() == [f"patient{number:03d}" for number in range(1, 16)]
+    for group in GROUPS:
+        assert len(cohort.ids(group=group)) == 3
+        assert len(cohort.ids("heldout", group)) == 1
+        assert all(cohort.group(subject) == group for subject in cohort.ids(group=group))
+    for row, subject in zip(cohort.rows, cohort.subjects(), strict=True):
+        assert row["subject"] == subject.id
+        assert int(row["slices_ed"]) == subject.frames["ED"].n_slices == 7
+        assert int(row["slices_es"]) == subject.frames["ES"].n_slices == 6
+        assert float(row["slice_spacing_mm"]) == 10
+        assert (float(row["height_cm"]), float(row["weight_kg"])) == (170, 70)
+        assert (row["images"], row["same_heart_as"]) == ("yes", "")
+
+
+def test_the_settings_are_kept(cohort):
+    assert cohort.config == PreparationConfig()
+    assert cohort.settings["source_format"] == "acdc"
+    assert cohort.settings["subjects"] == 15
+    assert cohort.settings["left_out"] == {}
+
+
+def test_what_is_stored_is_what_was_prepared(cohort, acdc_tree):
+    entry = find_subjects(acdc_tree)[1][3]
+    prepared, stored = prepare_subject(entry.load()), cohort.load(entry.id)
+    assert stored.geometry == prepared.geometry
+    for phase in PHASES:
+        np.testing.assert_array_equal(stored.frames[phase].label, prepared.frames[phase].label)
+        np.testing.assert_allclose(stored.frames[phase].image, prepared.frames[phase].image, atol=5e-4)
+
+
+def test_a_subject_saved_and_loaded_and_saved_is_the_same_bytes(tmp_path):
+    prepared = prepare_subject(analytic_subject(hearts_of("DCM"), group="DCM"))
+    save_subject(tmp_path / "a.safetensors", prepared)
+    loaded = load_subject(tmp_path / "a.safetensors")
+    save_subject(tmp_path / "b.safetensors", loaded)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert (loaded.id, loaded.group, loaded.height_cm) == ("p", "DCM", None)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_preparing_again_gives_the_same_bytes_with_any_number_of_workers(
+    workers, cohort, acdc_tree, tmp_path
+):
+    again = prepare_cohort(acdc_tree, tmp_path / "again", workers=workers)
+    assert files(again.folder) == files(cohort.folder)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_cohort_may_be_replaced(acdc_tree, tmp_path):
+    prepare_cohort(acdc_tree, tmp_path / "c", config=PreparationConfig(size=96))
+    again = prepare_cohort(acdc_tree, tmp_path / "c", config=PreparationConfig(size=96), heldout=0)
+    assert again.ids("heldout") == []
+    assert again.load("patient001").frames["ED"].label.shape == (7, 96, 96)
+
+
+def test_slices_are_those_of_the_split(cohort):
+    train, held = cohort.slices("train", images=True), cohort.slices("heldout", images=False)
+    assert train.labels.shape == train.images.shape == (10 * 13, 128, 128)
+    assert held.labels.shape == (5 * 13, 128, 128)
+    assert held.images is None
+    assert (train.labels.dtype, train.images.dtype) == (np.uint8, np.float16)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_one_heart_annotated_twice_stays_on_one_side(tmp_path):
+    for number in range(5):
+        write_acdc_subject(tmp_path / "t" / f"p{number}", "NOR", hearts_of("NOR", number), seed=number)
+    write_acdc_subject(tmp_path / "t" / "twin", "NOR", hearts_of("NOR", 1), seed=77)
+    for number in ("01", "12"):
+        shutil.copy(
+            tmp_path / "t" / "p3" / f"p3_frame{number}.nii.gz",
+            tmp_path / "t" / "twin" / f"twin_frame{number}.nii.gz",
+        )
+    for seed in range(4):
+        cohort = prepare_cohort(tmp_path / "t", tmp_path / "out", heldout=0.4, seed=seed)
+        rows = {row["subject"]: row for row in cohort.rows}
+        assert (rows["p3"]["same_heart_as"], rows["twin"]["same_heart_as"]) == ("twin", "p3")
+        assert rows["p3"]["split"] == rows["twin"]["split"]
+        assert cohort.settings["same_heart"] == [["p3", "twin"]]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_labels_alone_make_a_cohort_but_give_no_images(tmp_path):
+    for number in range(2):
+        hearts = hearts_of("NOR", 3 * number)
+        write_acdc_subject(tmp_path / "t" / f"p{number}", "NOR", hearts, images=False)
+    cohort = prepare_cohort(tmp_path / "t", tmp_path / "out", heldout=0)
+    assert {row["images"] for row in cohort.rows} == {"no"}
+    assert cohort.slices("train", images=False).labels.any()
+    with pytest.raises(CardiomorphError, match="subject p0 has labels only"):
+        cohort.slices("train", images=True)
+    with pytest.raises(CardiomorphError, match="no subject is in the split 'heldout'"):
+        cohort.slices("heldout", images=False)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_mnms_makes_the_same_cohort_as_acdc_would(mnms2_tree, tmp_path):
+    table = tmp_path / "t" / "dataset_information.csv"
+    shutil.copytree(mnms2_tree, tmp_path / "t")
+    table.write_text(table.read_text().replace("12,LV", "12,NOR").replace("13,TRI", "13,NOR"))
+    cohort = prepare_cohort(tmp_path / "t", tmp_path / "out", heldout=0)
+    label = prepare_subject(analytic_subject(hearts_of("DCM"))).frames["ED"].label
+    np.testing.assert_array_equal(cohort.load("012").frames["ED"].label, label)
+
+
+def test_a_folder_that_is_no_cohort_is_an_error(tmp_path):
+    with pytest.raises(CardiomorphError, match=r"is not a prepared cohort.*cardiomorph prepare") as error:
+        Cohort(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"hello", None], ids=["empty", "other", "truncated"])
+def test_a_damaged_subject_is_named(damage, cohort, tmp_path):
+    shutil.copytree(cohort.folder, tmp_path / "c")
+    path = tmp_path / "c" / "subjects" / "patient001.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000] if damage is None else damage)
+    with pytest.raises(CardiomorphError, match=r"patient001.safetensors: is not a prepared subject"):
+        Cohort(tmp_path / "c").load("patient001")
+
+
+def test_a_missing_subject_is_named(cohort):
+    with pytest.raises(CardiomorphError, match=r"nobody.safetensors: is not a prepared subject"):
+        cohort.load("nobody")
