@@ -4,10 +4,10 @@ import time
 
 import numpy as np
 import pytest
-from conftest import save_nifti
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume, read_nifti, write_nifti
+from conftest import save_nifti
 
 RNG = np.random.default_rng(0)
 

@@ -1,1 +1,49 @@
-"""Cardiomorph."""
+"""Cardiomorph: one healthy heart becomes labelled, 3D-consistent, diseased hearts.
+
+Everything the command line does is one import away, and loaded when first used:
+
+    from cardiomorph import prepare_cohort, train_shape, train_image, build_atlas, synthesize, evaluate
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Atlas": "latent.atlas",
+    "CardiomorphError": "errors",
+    "Cohort": "data.cohort",
+    "ImageTrainingConfig": "training.image",
+    "PreparationConfig": "data.prepare",
+    "ShapeTrainingConfig": "training.shape",
+    "SynthesisRequest": "synthesis.request",
+    "Volume": "volume",
+    "build_atlas": "synthesis.build",
+    "evaluate": "report.page",
+    "export": "synthesis.export",
+    "measure_folder": "evaluation.table",
+    "measure_heart": "evaluation.function",
+    "prepare_cohort": "data.cohort",
+    "prepare_subject": "data.prepare",
+    "recreate": "synthesis.pipeline",
+    "run_demo": "demo",
+    "sampler_named": "latent.samplers",
+    "synthesize": "synthesis.pipeline",
+    "synthesize_heart": "synthesis.engine",
+    "train_image": "training.image",
+    "train_shape": "training.shape",
+    "write_measures": "evaluation.table",
+    "write_phantom_cohort": "data.phantom",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"cardiomorph.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'cardiomorph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,6 @@
 """An array with its geometry, in and out of NIfTI.
 
-Arrays are (x, y, slice), float32 for images and uint8 for labels; slices run base to apex where the source says so.
+Arrays are (x, y, slice), float32 for images and uint8 for labels; slices run base to apex.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import gzip
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -17,8 +18,6 @@ from numpy.typing import NDArray
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_bytes
-
-Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Volume:
         spacing_mm: distance between voxel centres along each array axis, in mm.
     """
 
-    array: NDArray[np.generic]
+    array: NDArray[Any]
     spacing_mm: tuple[float, float, float]
 
     @property
@@ -42,15 +41,15 @@ class Volume:
     def n_slices(self) -> int:
         return int(self.array.shape[2])
 
-    def with_array(self, array: NDArray[np.generic]) -> Volume:
+    def with_array(self, array: NDArray[Any]) -> Volume:
         return replace(self, array=array)
 
 
-def _load(path: Path) -> tuple[NDArray[np.generic], tuple[float, ...]]:
+def _load(path: Path) -> tuple[NDArray[Any], tuple[float, ...]]:
     if not path.exists():
         raise CardiomorphError("this file is missing", where=path)
     try:
-        image = nib.load(path)
+        image: Any = nib.load(path)
         # The header's zooms, not the affine: every ACDC file carries an affine without spacing.
         return np.asanyarray(image.dataobj), tuple(float(zoom) for zoom in image.header.get_zooms())
     except (ImageFileError, EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError) as error:
@@ -70,9 +69,7 @@ def read_nifti(path: Path, frame: int | None = None) -> Volume:
     array, zooms = _load(path)
     if array.ndim == 4 and frame is not None:
         if not 0 <= frame < array.shape[3]:
-            raise CardiomorphError(
-                f"has {array.shape[3]} frames, but frame {frame} (from 0) was asked for", where=path
-            )
+            raise CardiomorphError(f"has {array.shape[3]} frames, but frame {frame} (from 0) was asked for", where=path)
         array = array[..., frame]
     if array.ndim != 3:
         raise CardiomorphError(

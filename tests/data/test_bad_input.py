@@ -7,12 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import heart_label, hearts_of, save_nifti, textured, write_acdc_subject
 
 from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.prepare import prepare_subject
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
+from conftest import heart_label, hearts_of, save_nifti, textured, write_acdc_subject
 
 LABEL = heart_label(hearts_of("NOR")["ED"])
 IMAGE = textured(LABEL, 0)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from conftest import analytic_subject, hearts_of
 
 from cardiomorph.data.subject import Frame
 from cardiomorph.data.twins import find_twins, fingerprint
+from conftest import analytic_subject, hearts_of
 
 
 def fingerprints(**subjects):

@@ -56,7 +56,7 @@ _COLUMNS = (
 
 def save_subject(path: Path, subject: PreparedSubject) -> None:
     """Writes one prepared subject atomically."""
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for phase, frame in subject.frames.items():
         arrays[f"label_{phase.lower()}"] = np.ascontiguousarray(frame.label)
         if frame.image is not None:
@@ -81,9 +81,7 @@ def load_subject(path: Path) -> PreparedSubject:
         frames = {
             phase: PreparedFrame(
                 arrays[f"label_{phase.lower()}"],
-                arrays[f"image_{phase.lower()}"].astype(np.float32)
-                if f"image_{phase.lower()}" in arrays
-                else None,
+                arrays[f"image_{phase.lower()}"].astype(np.float32) if f"image_{phase.lower()}" in arrays else None,
             )
             for phase in PHASES
         }
@@ -141,9 +139,6 @@ class Cohort:
             for row in self.rows
             if (split is None or row["split"] == split) and (group is None or row["group"] == group)
         ]
-
-    def group(self, subject: str) -> Group:
-        return next(row["group"] for row in self.rows if row["subject"] == subject)  # type: ignore[return-value]
 
     def load(self, subject: str) -> PreparedSubject:
         return load_subject(self.folder / _SUBJECTS / f"{subject}.safetensors")
@@ -288,9 +283,7 @@ def _run(
     return outcomes
 
 
-def _finish_rows(
-    rows: list[dict[str, Any]], twins: list[list[str]], heldout: float, seed: int, source: Path
-) -> None:
+def _finish_rows(rows: list[dict[str, Any]], twins: list[list[str]], heldout: float, seed: int, source: Path) -> None:
     if not rows:
         raise CardiomorphError("no subject could be prepared", where=source)
     groups = {row["subject"]: row["group"] for row in rows}
@@ -308,9 +301,7 @@ def _finish_rows(
         row["same_heart_as"] = " ".join(name for name in others if name != row["subject"])
 
 
-def _announce(
-    output: Path, rows: list[dict[str, Any]], twins: list[list[str]], left_out: dict[str, str | None]
-) -> None:
+def _announce(output: Path, rows: list[dict[str, Any]], twins: list[list[str]], left_out: dict[str, str]) -> None:
     held = sum(row["split"] == "heldout" for row in rows)
     console.print(f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out")
     for members in twins:

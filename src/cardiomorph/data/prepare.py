@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import SimpleITK as sitk
@@ -101,7 +101,7 @@ _INTERPOLATOR = {"label": sitk.sitkLabelLinear, "image": sitk.sitkLinear}
 
 
 def _resampled(
-    slices: NDArray[np.generic],
+    slices: NDArray[Any],
     kind: Kind,
     *,
     spacing: tuple[float, float],
@@ -110,7 +110,7 @@ def _resampled(
     to_spacing: tuple[float, float],
     to_origin: tuple[float, float],
     outside: float,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """Resamples (n, a, b) slices in plane. Spacings and origins are (a, b) pairs in mm; SimpleITK orders (b, a, n)."""
     moving = sitk.GetImageFromArray(np.ascontiguousarray(slices))
     moving.SetSpacing((spacing[1], spacing[0], 1.0))
@@ -125,7 +125,7 @@ def _resampled(
     return sitk.GetArrayFromImage(resampler.Execute(moving))
 
 
-def _labelled_range(label: NDArray[np.generic]) -> tuple[int, int]:
+def _labelled_range(label: NDArray[Any]) -> tuple[int, int]:
     labelled = np.flatnonzero((label > 0).any(axis=(0, 1)))
     return int(labelled[0]), int(labelled[-1]) + 1
 
@@ -152,9 +152,7 @@ def _intensity_range(subject: Subject, config: PreparationConfig) -> tuple[float
     images = [frame.image.array.ravel() for frame in subject.frames.values() if frame.image is not None]
     if not images:
         return None
-    low, high = np.percentile(
-        np.concatenate(images), [config.lower_percentile, config.upper_percentile]
-    ).tolist()
+    low, high = np.percentile(np.concatenate(images), [config.lower_percentile, config.upper_percentile]).tolist()
     if high <= low:
         raise CardiomorphError(
             f"{subject.id}: percentiles {config.lower_percentile} and {config.upper_percentile} of the image are "
@@ -232,9 +230,7 @@ def _share_outside_crop(label: Volume, geometry: Geometry) -> float:
     return 1.0 - float(heart[np.ix_(*held)].sum() / heart.sum())
 
 
-def _to_crop(
-    volume: NDArray[np.generic], kind: Kind, geometry: Geometry, outside: float
-) -> NDArray[np.generic]:
+def _to_crop(volume: NDArray[Any], kind: Kind, geometry: Geometry, outside: float) -> NDArray[Any]:
     return _resampled(
         np.moveaxis(volume, -1, 0),
         kind,
@@ -247,9 +243,7 @@ def _to_crop(
     )
 
 
-def to_source_grid(
-    slices: NDArray[np.generic], kind: Kind, geometry: Geometry, first_slice: int | None = None
-) -> Volume:
+def to_source_grid(slices: NDArray[Any], kind: Kind, geometry: Geometry, first_slice: int | None = None) -> Volume:
     """The inverse of preparation: slices of the crop on the source's own grid, in the source's intensities.
 
     Args:

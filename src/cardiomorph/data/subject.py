@@ -97,7 +97,5 @@ def checked_image(image: Volume, label: Volume, where: Path) -> Volume:
             f"{bad} voxels are NaN or infinite", where=where, fix="Export the image again, or leave it out"
         )
     if array.min() == array.max():
-        raise CardiomorphError(
-            f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where
-        )
+        raise CardiomorphError(f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where)
     return image.with_array(array)

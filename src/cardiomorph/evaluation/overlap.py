@@ -25,6 +25,4 @@ def dice_by_structure(a: NDArray[np.integer], b: NDArray[np.integer]) -> dict[st
 def thirds(n_slices: int) -> dict[str, slice]:
     """Basal, middle and apical slices of a stack from base to apex; each gets a third, the base any remainder first."""
     edges = -(-np.arange(4) * n_slices // 3)
-    return {
-        name: slice(int(a), int(b)) for name, a, b in zip(THIRDS, edges[:-1], edges[1:], strict=True)
-    }
+    return {name: slice(int(a), int(b)) for name, a, b in zip(THIRDS, edges[:-1], edges[1:], strict=True)}

@@ -48,9 +48,7 @@ def reconstruction_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) 
             for label in STRUCTURES:
                 name = label.name.lower()
                 for part, chosen in parts.items():
-                    scores.setdefault(part, {}).setdefault(name, []).append(
-                        dice(rebuilt[chosen], truth[chosen], label)
-                    )
+                    scores.setdefault(part, {}).setdefault(name, []).append(dice(rebuilt[chosen], truth[chosen], label))
                 before = structure_volume_ml(subject.label_volume(phase), label)
                 if before > 0:
                     bias[name].append(100.0 * (structure_volume_ml(decoded, label) / before - 1.0))

@@ -76,9 +76,7 @@ def write_measures(folder: Path, output: Path) -> list[Row]:
     return rows
 
 
-def group_summary(
-    rows: Sequence[Row], columns: Sequence[str] = MEASURE_COLUMNS
-) -> dict[str, Mapping[str, Any]]:
+def group_summary(rows: Sequence[Row], columns: Sequence[str] = MEASURE_COLUMNS) -> dict[str, Mapping[str, Any]]:
     """Mean, SD and number of every measure by group; measures that no heart has are left out."""
     summary: dict[str, Mapping[str, Any]] = {}
     for group in dict.fromkeys(row["group"] for row in rows):

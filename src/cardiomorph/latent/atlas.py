@@ -105,9 +105,7 @@ class Atlas:
     def group(self, name: str) -> GroupStatistics:
         """Statistics of a group. Raises `CardiomorphError` where the atlas has none."""
         if name not in self.groups:
-            raise CardiomorphError(
-                f"has no group {name!r}; it has {', '.join(self.groups)}", where=self.folder
-            )
+            raise CardiomorphError(f"has no group {name!r}; it has {', '.join(self.groups)}", where=self.folder)
         return self.groups[name]
 
     @cached_property
@@ -129,9 +127,7 @@ def _stored(path: Path) -> Any:
     try:
         return safe_open(path, "numpy")
     except (SafetensorError, OSError) as error:
-        raise CardiomorphError(
-            f"is missing or damaged ({error})", where=path, fix="Make the atlas again"
-        ) from error
+        raise CardiomorphError(f"is missing or damaged ({error})", where=path, fix="Make the atlas again") from error
 
 
 def _parent(name: str, fact: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Parent:
@@ -178,17 +174,14 @@ def write_parents(folder: Path, parents: Mapping[str, Parent]) -> None:
 
 def write_description(folder: Path, groups: Mapping[str, GroupStatistics], **facts: Any) -> None:
     """Writes atlas.json, last: it makes the folder an atlas."""
-    models = {
-        kind: model_digest(folder / kind) for kind in ("shape", "image") if (folder / kind).is_dir()
-    }
+    models = {kind: model_digest(folder / kind) for kind in ("shape", "image") if (folder / kind).is_dir()}
     counts = {name: group.n_subjects for name, group in groups.items()}
     write_json(folder / _DESCRIPTION, {"format": FORMAT, "models": models, "groups": counts, **facts})
 
 
 def _flattened(statistics: PhaseStatistics | JointStatistics, prefix: str) -> dict[str, NDArray[Any]]:
     return {
-        f"{prefix}/{field.name}": np.ascontiguousarray(getattr(statistics, field.name))
-        for field in fields(statistics)
+        f"{prefix}/{field.name}": np.ascontiguousarray(getattr(statistics, field.name)) for field in fields(statistics)
     }
 
 

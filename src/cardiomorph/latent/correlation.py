@@ -58,7 +58,7 @@ def positive_definite(matrix: Matrix, floor: float = EIGENVALUE_FLOOR) -> tuple[
     """The matrix itself if all its eigenvalues reach ``floor``, else a repaired one; and what was found."""
     values, vectors = np.linalg.eigh(matrix)
     repaired = bool(values[0] < floor)
-    result = matrix
+    result: Matrix = matrix
     if repaired:
         raised = (vectors * np.maximum(values, floor)) @ vectors.T
         scale = 1.0 / np.sqrt(np.diag(raised))
@@ -78,4 +78,4 @@ def positive_definite(matrix: Matrix, floor: float = EIGENVALUE_FLOOR) -> tuple[
 def cholesky(matrix: Matrix) -> tuple[Matrix, MatrixDiagnostics]:
     """Lower Cholesky factor of the (repaired) matrix, and what the repair was."""
     repaired, diagnostics = positive_definite(matrix)
-    return np.linalg.cholesky(repaired), diagnostics
+    return np.asarray(np.linalg.cholesky(repaired), np.float64), diagnostics

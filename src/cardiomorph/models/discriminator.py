@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,10 +31,8 @@ class _Patch(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         widths = [min(config.width * 2**level, config.width * 8) for level in range(config.layers)]
-        self.stages = nn.ModuleList(
-            [nn.Sequential(nn.Conv2d(N_CLASSES + 1, widths[0], 4, 2, 2), nn.LeakyReLU(_SLOPE))]
-        )
-        for level, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1):
+        self.stages = nn.ModuleList([nn.Sequential(nn.Conv2d(N_CLASSES + 1, widths[0], 4, 2, 2), nn.LeakyReLU(_SLOPE))])
+        for level, (a, b) in enumerate(pairwise(widths), start=1):
             stride = 1 if level == config.layers - 1 else 2
             self.stages.append(
                 nn.Sequential(

@@ -82,8 +82,7 @@ class LabelVAE(nn.Module):
         self.from_code = nn.Linear(config.latent_dims, features)
         outs = [*widths[-2::-1], widths[0]]
         self.decoder = nn.ModuleList(
-            nn.Sequential(_convolution(a, b), _convolution(b, b))
-            for a, b in zip(widths[::-1], outs, strict=True)
+            nn.Sequential(_convolution(a, b), _convolution(b, b)) for a, b in zip(widths[::-1], outs, strict=True)
         )
         self.head = nn.Sequential(
             nn.Conv2d(widths[0], widths[0], 3, 1, 1, bias=False),
@@ -119,9 +118,7 @@ class VAELoss(NamedTuple):
     kl: Tensor
 
 
-def vae_loss(
-    logits: Tensor, labels: Tensor, posterior: Posterior, beta: float, free_nats: float = 0.0
-) -> VAELoss:
+def vae_loss(logits: Tensor, labels: Tensor, posterior: Posterior, beta: float, free_nats: float = 0.0) -> VAELoss:
     """Cross-entropy summed over pixels plus beta times KL summed over dimensions, both mean over the batch.
 
     Source: the paper, section 2.2 (beta = 15, no free nats).

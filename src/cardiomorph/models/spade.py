@@ -7,6 +7,8 @@ from an image. Widths: the authors' is 32. What the paper leaves open: normalisa
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
@@ -138,7 +140,7 @@ class StyleEncoder(nn.Module):
         width = config.width
         channels = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         layers: list[nn.Module] = [_normed(nn.Conv2d(1, width, 7, 1, 3))]
-        for a, b in zip(channels[:-1], channels[1:], strict=True):
+        for a, b in pairwise(channels):
             layers += [nn.LeakyReLU(_SLOPE), _normed(nn.Conv2d(a, b, 3, 2, 1))]
         self.features = nn.Sequential(*layers, _ResidualBlock(channels[-1]), _ResidualBlock(channels[-1]))
         self.to_style = nn.Linear(channels[-1] * (config.size // 16) ** 2, config.style_dims)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES
+from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES, Phase
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
+from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import latent_report, reconstruction_report
 from cardiomorph.files import folder_in_place
@@ -67,8 +69,8 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     groups = _statistics(trajectories, source)
     if not parents:
         raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
-    checked = "heldout" if source.ids("heldout") else "train"
-    diagnostics = {
+    checked: Split = "heldout" if source.ids("heldout") else "train"
+    diagnostics: dict[str, Any] = {
         "latent": latent_report(shape_model, source.subjects("train")),
         "reconstruction_split": checked,
         "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
@@ -85,9 +87,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     return Atlas(output)
 
 
-def _parent(
-    subject: PreparedSubject, trajectory: Trajectory, split: str, image_model: ImageModel | None
-) -> Parent:
+def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, image_model: ImageModel | None) -> Parent:
     return Parent(
         id=subject.id,
         split=split,
@@ -100,9 +100,9 @@ def _parent(
 
 
 @torch.inference_mode()
-def _styles(subject: PreparedSubject, model: ImageModel) -> dict[str, NDArray[np.float32]]:
+def _styles(subject: PreparedSubject, model: ImageModel) -> dict[Phase, NDArray[np.float32]]:
     """Appearance codes of every slice, resampled to 32 like the shape codes."""
-    styles = {}
+    styles: dict[Phase, NDArray[np.float32]] = {}
     for phase in PHASES:
         image = subject.frames[phase].image
         if image is None:
@@ -138,9 +138,7 @@ def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]
 
     return {
         "latent": {
-            f"{name}/{phase}": both(group.phases[phase].kendall)
-            for name, group in groups.items()
-            for phase in PHASES
+            f"{name}/{phase}": both(group.phases[phase].kendall) for name, group in groups.items() for phase in PHASES
         },
         "slice": {
             f"{name}/{phase}": both(kendall_matrix(parent.trajectory.codes[phase].T))
@@ -157,10 +155,8 @@ def _copy_model(run: Path, folder: Path) -> None:
     assert model_digest(run) == model_digest(folder), "a copy has the same bytes"
 
 
-def _announce(output: Path, diagnostics: dict[str, object]) -> None:
+def _announce(output: Path, diagnostics: dict[str, Any]) -> None:
     latent, rebuilt = diagnostics["latent"], diagnostics["reconstruction"]
-    assert isinstance(latent, dict)
-    assert isinstance(rebuilt, dict)
     console.print(
         f"atlas in {output}: {latent['active']} of {latent['dimensions']} latent dimensions active; Dice on "
         f"{diagnostics['reconstruction_split']} hearts {rebuilt['dice']['mean']:.3f}"

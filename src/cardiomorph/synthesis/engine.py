@@ -56,9 +56,7 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
     return Heart(job, labels, images, measures, draw.diagnostics)
 
 
-def _codes_on_grid(
-    trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob
-) -> NDArray[np.float64]:
+def _codes_on_grid(trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob) -> NDArray[np.float64]:
     """The codes of the slices to decode: the 32, or as many as the parent's own spacing fits into the length."""
     codes = trajectory.codes[phase]
     if job.slices == "32":
@@ -90,9 +88,7 @@ def _as_stored(image: Volume) -> Volume:
 
 
 @torch.inference_mode()
-def paint(
-    model: ImageModel, style: NDArray[np.float32], labels: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+def paint(model: ImageModel, style: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1]."""
     parts = [
         model.paint(torch.from_numpy(style[i : i + _BATCH]), torch.from_numpy(labels[i : i + _BATCH]))

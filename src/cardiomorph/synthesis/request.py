@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cardiomorph.anatomy import DISEASES, GROUPS
 from cardiomorph.errors import CardiomorphError
@@ -37,6 +37,15 @@ class SynthesisRequest(BaseModel):
         if unknown or not self.targets:
             raise ValueError(f"targets must be of {', '.join(GROUPS)}; got {', '.join(self.targets) or 'none'}")
         return self
+
+
+def checked_request(**facts: Any) -> SynthesisRequest:
+    """A request from loose values. Raises `CardiomorphError` that names the value that is wrong."""
+    try:
+        return SynthesisRequest(**facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CardiomorphError(f"{'.'.join(map(str, first['loc'])) or 'request'}: {first['msg']}") from error
 
 
 class HeartJob(BaseModel):

@@ -38,8 +38,7 @@ def draw_motions(config: AugmentationConfig, batch: int, size: int, rng: torch.G
 def move(images: Tensor, motions: Tensor, outside: float = 0.0) -> Tensor:
     """Applies ``motions`` to (batch, channels, h, w) by linear interpolation; ``outside`` fills what was not seen."""
     grid = F.affine_grid(motions.to(images), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images - outside, grid, mode="bilinear", align_corners=False) + outside
-    return moved
+    return F.grid_sample(images - outside, grid, mode="bilinear", align_corners=False) + outside
 
 
 def move_labels(one_hot: Tensor, motions: Tensor) -> Tensor:

@@ -73,9 +73,7 @@ IMAGE_PRESETS: dict[str, ImageTrainingConfig] = {
         average_decay=0.995,
         augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3),
     ),
-    "base": ImageTrainingConfig(
-        l1=10.0, augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3)
-    ),
+    "base": ImageTrainingConfig(l1=10.0, augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3)),
     "paper": ImageTrainingConfig(average_decay=0.0, learning_rate_floor=1.0),
 }
 

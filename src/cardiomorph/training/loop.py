@@ -27,8 +27,11 @@ from cardiomorph.training.run import RunFolder
 class Task(Protocol):
     """What is being trained. ``modules`` and ``optimizers`` hold all of its state."""
 
-    modules: Mapping[str, nn.Module]
-    optimizers: Mapping[str, Optimizer]
+    @property
+    def modules(self) -> Mapping[str, nn.Module]: ...
+
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]: ...
 
     def step(self, step: int, indices: NDArray[np.intp], rng: torch.Generator) -> dict[str, Tensor]:
         """Trains on these slices; returns what to report, as scalars on the device."""
@@ -129,10 +132,9 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     start, seconds = run.restore(task.modules, task.optimizers)
     if start:
         console.print(f"{title}: going on from step {start} of {plan.steps}")
-    writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start)
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
-    with progress_bar() as bar:
+    with SummaryWriter(str(run.path / "tensorboard"), purge_step=start) as writer, progress_bar() as bar:
         line = bar.add_task(title, total=plan.steps, completed=start, note="")
         for step, indices in batches(plan, start):
             _set_learning_rate(task.optimizers, learning_rate_scale(plan, step))
@@ -154,7 +156,6 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
                 writer.add_image("samples", sheet, done, dataformats="HW" if sheet.ndim == 2 else "HWC")
             if saving:
                 run.save(task.modules, task.optimizers, done, time.monotonic() - began)
-    writer.close()
     return time.monotonic() - began
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import LABEL_COLOURS, N_CLASSES
@@ -24,11 +26,9 @@ def label_colours() -> NDArray[np.float32]:
     return table
 
 
-def sheet(rows: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+def sheet(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Tiles rows of (n, x, y[, 3]) pictures; x runs to the right, y down, as a short-axis slice is shown."""
-    return np.concatenate(
-        [np.concatenate([np.swapaxes(tile, 0, 1) for tile in row], axis=1) for row in rows], axis=0
-    )
+    return np.concatenate([np.concatenate([np.swapaxes(tile, 0, 1) for tile in row], axis=1) for row in rows], axis=0)
 
 
 def label_sheet(rows: Sequence[NDArray[np.integer]]) -> NDArray[np.float32]:
@@ -43,10 +43,8 @@ def image_sheet(rows: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
 
 def write_picture(path: Path, picture: NDArray[np.float32]) -> None:
     """Writes a (h, w) or (h, w, 3) picture in [0, 1] as PNG."""
-    from PIL import Image
-
     buffer = io.BytesIO()
-    Image.fromarray((picture * 255).round().astype(np.uint8)).save(buffer, "png")
+    imsave(buffer, picture, cmap="gray", vmin=0.0, vmax=1.0, format="png")
     write_bytes(path, buffer.getvalue())
 
 

@@ -36,10 +36,7 @@ def configured(presets: Mapping[str, Config], preset: str, changes: Path | None)
         ) from error
 
 
-def _merged(base: dict[str, Any], changes: Any) -> dict[str, Any]:
-    if not isinstance(changes, dict):
-        return base | {"": changes}
-    return base | {
-        key: _merged(base[key], value) if isinstance(base.get(key), dict) else value
-        for key, value in changes.items()
-    }
+def _merged(base: Any, changes: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(changes, dict):
+        return changes
+    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}

@@ -31,7 +31,7 @@ _CHECKPOINT = "checkpoint.safetensors"
 
 
 def pick_device(name: str) -> str:
-    """ "auto" becomes "cuda" where there is one, else "cpu". Raises `CardiomorphError` for a device that is not there."""
+    """The device to use; "auto" is "cuda" where there is one. Raises `CardiomorphError` for one that is not there."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -75,9 +75,7 @@ class RunFolder:
                 )
             before = read_json(started)["settings"]
             if before != settings:
-                changed = sorted(
-                    k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k)
-                )
+                changed = sorted(k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k))
                 raise CardiomorphError(
                     f"this run was started with other settings ({', '.join(changed)})",
                     where=started,
@@ -100,9 +98,7 @@ class RunFolder:
         content = tensors_to_bytes(tensors, {"step": str(step), "seconds": repr(seconds)})
         write_bytes(self.path / _CHECKPOINT, content)
 
-    def restore(
-        self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
-    ) -> tuple[int, float]:
+    def restore(self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> tuple[int, float]:
         """Loads the checkpoint if there is one. Returns the step reached and the seconds spent; 0 and 0 without."""
         path = self.path / _CHECKPOINT
         if not path.exists():
@@ -127,9 +123,7 @@ class RunFolder:
         """Drops what was reported after the checkpoint: it will be done, and reported, again."""
         if step == 0:
             shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        write_text(
-            self.path / "log.jsonl", "".join(line for line in self._log_lines() if _step_of(line) <= step)
-        )
+        write_text(self.path / "log.jsonl", "".join(line for line in self._log_lines() if _step_of(line) <= step))
 
     def _log_lines(self) -> list[str]:
         path = self.path / "log.jsonl"
@@ -144,10 +138,7 @@ class RunFolder:
         """All reports so far."""
         return [json.loads(line) for line in self._log_lines() if line.endswith("\n")]
 
-
-    def finish(
-        self, kind: str, model: nn.Module, metrics: Mapping[str, Any], picture: NDArray[np.float32]
-    ) -> None:
+    def finish(self, kind: str, model: nn.Module, metrics: Mapping[str, Any], picture: NDArray[np.float32]) -> None:
         """Writes what a finished run shows and what other commands load: the model last."""
         write_json(self.path / "metrics.json", dict(metrics))
         write_picture(self.path / "samples.png", picture)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cardiomorph.anatomy import N_CLASSES, STRUCTURES
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
 from cardiomorph.training.loop import Plan, train
@@ -80,9 +81,7 @@ class ShapeTask:
         self.model = LabelVAE(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.labels = torch.from_numpy(cohort.slices("train", images=False).labels)
         held = cohort.ids("heldout")
-        self.heldout = (
-            torch.from_numpy(cohort.slices("heldout", images=False).labels) if held else self.labels[:0]
-        )
+        self.heldout = torch.from_numpy(cohort.slices("heldout", images=False).labels) if held else self.labels[:0]
         self.modules = {"model": self.model}
         self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)}
 
@@ -178,6 +177,12 @@ def train_shape(
     """
     chosen = config or configured(SHAPE_PRESETS, preset, changes)
     source, device = Cohort(cohort), pick_device(device)
+    if source.config.size != chosen.model.size:
+        raise CardiomorphError(
+            f"its slices have {source.config.size} pixels a side, the model {chosen.model.size}",
+            where=cohort,
+            fix="Set the model's size with --config, or prepare the cohort with that size",
+        )
     settings = {"kind": "shape", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
     run = RunFolder(output, settings, resume=resume, device=device)
     task = ShapeTask(chosen, source, device)

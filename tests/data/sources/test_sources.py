@@ -5,18 +5,21 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+
+from cardiomorph.data.sources import find_subjects
+from cardiomorph.errors import CardiomorphError
 from conftest import (
+    MNMS_HEADER,
     SPACING_MM,
+    Heart,
     heart_label,
     hearts_of,
     save_nifti,
     textured,
     write_acdc_subject,
+    write_mnms_subject,
     write_table,
 )
-
-from cardiomorph.data.sources import find_subjects
-from cardiomorph.errors import CardiomorphError
 
 
 def load_all(folder, source="auto"):
@@ -110,6 +113,15 @@ def test_mnms_stacks_are_turned_base_first_with_their_images(mnms_tree):
         np.testing.assert_array_equal(subject.frames[phase].label.array, heart_label(heart))
         np.testing.assert_array_equal(subject.frames[phase].image.array, textured(heart_label(heart), 2))
     assert (subject.group, subject.height_cm, subject.weight_kg) == ("RV", 165, None)
+
+
+@pytest.mark.parametrize("apex_first", [False, True])
+def test_empty_basal_slices_and_a_doubtful_phase_do_not_turn_a_stack(apex_first, tmp_path):
+    hearts = {"ED": Heart(20, 8, 18, n_labelled=3, first=5), "ES": Heart(15, 9, 14, n_labelled=3, taper=-0.1)}
+    write_table(tmp_path / "t.csv", MNMS_HEADER, "A,Siemens,A,1,0,1,58,NOR,M,180,81")
+    write_mnms_subject(tmp_path / "A", hearts, frames=(0, 1), apex_first=apex_first)
+    for phase, frame in load_all(tmp_path)["A"].frames.items():
+        np.testing.assert_array_equal(frame.label.array, heart_label(hearts[phase]))
 
 
 def test_mnms_rows_without_labels_on_disk_are_not_subjects(mnms_tree):

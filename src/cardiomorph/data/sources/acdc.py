@@ -94,9 +94,7 @@ def _frame(folder: Path, number: int, phase: Phase) -> Frame:
     image_path = folder / f"{folder.name}_frame{number:02d}.nii.gz"
     label_path = folder / f"{folder.name}_frame{number:02d}_gt.nii.gz"
     if not label_path.exists():
-        raise CardiomorphError(
-            f"Info.cfg names frame {number} as {phase}, but this file is missing", where=label_path
-        )
+        raise CardiomorphError(f"Info.cfg names frame {number} as {phase}, but this file is missing", where=label_path)
     label = checked_label(read_nifti(label_path), label_path)
     if not image_path.exists():
         return Frame(label)

@@ -5,6 +5,7 @@ Labels are LV = 1, myocardium = 2, RV = 3 and are remapped; ED and ES are frame 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -68,15 +69,24 @@ def remapped(label: Volume, where: Path) -> Volume:
     return checked_label(label.with_array(CODE_TO_LABEL[array.astype(np.intp)]), where)
 
 
-def base_first(frame: Frame) -> Frame:
-    """The frame with slices from base to apex: the end with the larger heart comes first."""
-    area = (frame.label.array > 0).sum(axis=(0, 1)).astype(float)
+def base_first(frames: Mapping[Phase, Frame]) -> dict[Phase, Frame]:
+    """Both phases with slices from base to apex: the end with the larger heart, over both, comes first."""
+    if sum(_basal_excess(frame.label) for frame in frames.values()) >= 0:
+        return dict(frames)
+    return {phase: _turned(frame) for phase, frame in frames.items()}
+
+
+def _basal_excess(label: Volume) -> float:
+    """Labelled voxels in the first half of the labelled slices, less those in the last half."""
+    area = (label.array > 0).sum(axis=(0, 1)).astype(float)
+    area = area[area > 0]
     half = len(area) // 2
-    if area[:half].sum() >= area[-half:].sum():
-        return frame
+    return float(area[:half].sum() - area[-half:].sum())
+
+
+def _turned(frame: Frame) -> Frame:
     label = frame.label.with_array(frame.label.array[:, :, ::-1])
-    image = frame.image.with_array(frame.image.array[:, :, ::-1]) if frame.image else None
-    return Frame(label, image)
+    return Frame(label, frame.image.with_array(frame.image.array[:, :, ::-1]) if frame.image else None)
 
 
 def number(row: dict[str, str], *columns: str) -> float | None:
@@ -95,7 +105,7 @@ def load(folder: Path, row: dict[str, str], table: Path) -> Subject:
     return Subject(
         id=code,
         group=group_of(row.get("Pathology", ""), PATHOLOGY_TO_GROUP, table, code),
-        frames={phase: _frame(folder, row, phase, table) for phase in PHASES},
+        frames=base_first({phase: _frame(folder, row, phase, table) for phase in PHASES}),
         height_cm=number(row, "Height"),
         weight_kg=number(row, "Weight"),
         vendor=row.get("VendorName") or row.get("Vendor"),
@@ -109,5 +119,4 @@ def _frame(folder: Path, row: dict[str, str], phase: Phase, table: Path) -> Fram
     image_path = folder / f"{folder.name}_sa.nii.gz"
     label_path = folder / f"{folder.name}_sa_gt.nii.gz"
     label = remapped(read_nifti(label_path, int(index)), label_path)
-    image = checked_image(read_nifti(image_path, int(index)), label, image_path)
-    return base_first(Frame(label, image))
+    return Frame(label, checked_image(read_nifti(image_path, int(index)), label, image_path))

@@ -40,7 +40,7 @@ def load(folder: Path, row: dict[str, str], table: Path) -> Subject:
     return Subject(
         id=folder.name,
         group=group_of(row.get("DISEASE", ""), DISEASE_TO_GROUP, table, folder.name),
-        frames={phase: _frame(folder, phase) for phase in PHASES},
+        frames=base_first({phase: _frame(folder, phase) for phase in PHASES}),
         height_cm=number(row, "HEIGHT", "Height"),
         weight_kg=number(row, "WEIGHT", "Weight"),
         vendor=row.get("VENDOR"),
@@ -51,4 +51,4 @@ def _frame(folder: Path, phase: Phase) -> Frame:
     image_path = folder / f"{folder.name}_SA_{phase}.nii.gz"
     label_path = folder / f"{folder.name}_SA_{phase}_gt.nii.gz"
     label = remapped(read_nifti(label_path), label_path)
-    return base_first(Frame(label, checked_image(read_nifti(image_path), label, image_path)))
+    return Frame(label, checked_image(read_nifti(image_path), label, image_path))

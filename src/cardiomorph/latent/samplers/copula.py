@@ -30,9 +30,7 @@ class CopulaSampler(BaseModel):
         for phase in PHASES:
             statistics = group.phases[phase]
             latent_factor, latent_diagnostics = cholesky(sine_transform(statistics.kendall))
-            slice_factor, slice_diagnostics = cholesky(
-                sine_transform(kendall_matrix(parent.codes[phase].T))
-            )
+            slice_factor, slice_diagnostics = cholesky(sine_transform(kendall_matrix(parent.codes[phase].T)))
             noise = rng.standard_normal(statistics.mean.shape)
             codes[phase] = truncated_normal(ndtr(slice_factor @ noise @ latent_factor.T), statistics)
             matrices[phase] = {

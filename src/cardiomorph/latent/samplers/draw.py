@@ -44,8 +44,7 @@ def truncated_normal(uniform: NDArray[np.float64], statistics: PhaseStatistics) 
 def share_out_of_bounds(trajectory: Trajectory, group: GroupStatistics) -> float:
     """Share of the code elements, both phases, outside the group's own range."""
     outside = [
-        (trajectory.codes[p] < group.phases[p].minimum - 1e-9)
-        | (trajectory.codes[p] > group.phases[p].maximum + 1e-9)
+        (trajectory.codes[p] < group.phases[p].minimum - 1e-9) | (trajectory.codes[p] > group.phases[p].maximum + 1e-9)
         for p in PHASES
     ]
     return float(np.mean(outside))

@@ -20,8 +20,6 @@ class IndependentSampler(BaseModel):
     name: Literal["independent"] = "independent"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes = {
-            p: truncated_normal(rng.random(group.phases[p].mean.shape), group.phases[p]) for p in PHASES
-        }
+        codes = {p: truncated_normal(rng.random(group.phases[p].mean.shape), group.phases[p]) for p in PHASES}
         trajectory = Trajectory(codes, parent.length_mm)
         return Draw(trajectory, {"share_out_of_bounds": share_out_of_bounds(trajectory, group)})

@@ -1,0 +1,371 @@
+"""The command line: parse, configure, call one function.
+
+Heavy imports stand inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from cardiomorph.errors import CardiomorphError
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Preset = Literal["tiny", "small", "base", "paper"]
+Target = Literal["DCM", "HCM", "MINF", "RV", "all"]
+SamplerName = Literal["population", "copula", "paper", "independent"]
+Flag = Parameter(negative=())
+
+app = App(
+    name="cardiomorph",
+    help=(
+        "Turn one healthy heart into labelled, three-dimensionally consistent, diseased hearts.\n\n"
+        "A first look, without any data: `cardiomorph demo`.\n\n"
+        "With your own: `prepare`, `train shape`, `train image`, `atlas`, `synthesize`, `evaluate`, `export`, in this "
+        "order. Every command says what it wrote and where. Bad input ends with one message and exit code 2."
+    ),
+)
+train = App(name="train", help="Train the shape model or the image model on a prepared cohort.")
+app.command(train)
+
+
+@app.command
+def demo(*, output: Output = Path("out/demo"), seed: int = 0) -> None:
+    """Run the whole pipeline on the built-in phantom: cohort, models, atlas, synthesis, report.
+
+    Takes a few minutes on two cores and needs no data. Open OUTPUT/report/report.html afterwards.
+
+    Parameters
+    ----------
+    output:
+        Folder for everything the demo makes. A demo that was interrupted goes on there.
+    seed:
+        Seed of the phantom, the trainings and the synthesis.
+    """
+    from cardiomorph.demo import run_demo
+
+    run_demo(output, seed=seed)
+
+
+@app.command
+def phantom(*, output: Output, subjects_per_group: int = 20, seed: int = 0, workers: int = 2) -> None:
+    """Write a parametric cohort of hearts in ACDC's own folder layout.
+
+    Five groups, ED and ES, images and labels; truth.json in each subject's folder holds every parameter.
+
+    Parameters
+    ----------
+    output:
+        Folder of the data set to write.
+    subjects_per_group:
+        Hearts in each of NOR, DCM, HCM, MINF and RV; at least 2.
+    seed:
+        Subjects depend on the seed and their number only.
+    workers:
+        Processes.
+    """
+    from cardiomorph.data.phantom import write_phantom_cohort
+
+    write_phantom_cohort(output, subjects_per_group, seed, workers)
+
+
+@app.command
+def prepare(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    format: Literal["auto", "acdc", "mnms"] = "auto",
+    heldout: float = 0.2,
+    seed: int = 0,
+    skip_bad: Annotated[bool, Flag] = False,
+    workers: int = 2,
+) -> None:
+    """Prepare a data set: 128 x 128 slices at 1.5 mm around each heart, one file a subject, a readable manifest.
+
+    Patients are split into training and held-out ones by group; near-identical hearts stay on one side.
+
+    Parameters
+    ----------
+    source:
+        Folder of the data set, in the layout of ACDC, M&Ms or M&Ms-2.
+    output:
+        Cohort folder to write.
+    format:
+        Layout of SOURCE; auto recognises it.
+    heldout:
+        Share of each group that no model is trained on.
+    seed:
+        Seed of the split.
+    skip_bad:
+        Leave out subjects that cannot be read, and list them, instead of stopping at the first.
+    workers:
+        Processes.
+    """
+    from cardiomorph.data.cohort import prepare_cohort
+
+    prepare_cohort(
+        source,
+        output,
+        source_format=format,
+        heldout=heldout,
+        seed=seed,
+        skip_bad=skip_bad,
+        workers=workers,
+    )
+
+
+@train.command(name="shape")
+def shape_command(
+    cohort: Path,
+    /,
+    *,
+    output: Output,
+    preset: Preset = "small",
+    config: Path | None = None,
+    resume: Annotated[bool, Flag] = False,
+    device: str = "auto",
+) -> None:
+    """Train the shape model, a 2D variational autoencoder of label slices.
+
+    The run folder holds log.jsonl, tensorboard/, checkpoints, curves.png, samples.png, metrics.json and the model.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort.
+    output:
+        Run folder.
+    preset:
+        tiny (tests), small (two cores), base (a GPU), paper (as published).
+    config:
+        JSON file whose keys are laid over the preset's, for instance {"epochs": 40, "model": {"width": 24}}.
+    resume:
+        Go on from the run's last checkpoint; the result has the bytes of an uninterrupted run.
+    device:
+        auto, cpu, cuda or cuda:N.
+    """
+    from cardiomorph.training.shape import train_shape
+
+    train_shape(cohort, output, preset=preset, changes=config, resume=resume, device=device)
+
+
+@train.command(name="image")
+def image_command(
+    cohort: Path,
+    /,
+    *,
+    output: Output,
+    preset: Preset = "small",
+    config: Path | None = None,
+    resume: Annotated[bool, Flag] = False,
+    device: str = "auto",
+) -> None:
+    """Train the image model, a SPADE generator with a style encoder, against a multi-scale discriminator.
+
+    The run folder is like the shape model's.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort, with images.
+    output:
+        Run folder.
+    preset:
+        tiny (tests), small (two cores), base (a GPU), paper (as published).
+    config:
+        JSON file whose keys are laid over the preset's, for instance {"steps": 1500}.
+    resume:
+        Go on from the run's last checkpoint; the result has the bytes of an uninterrupted run.
+    device:
+        auto, cpu, cuda or cuda:N.
+    """
+    from cardiomorph.training.image import train_image
+
+    train_image(cohort, output, preset=preset, changes=config, resume=resume, device=device)
+
+
+@app.command
+def atlas(cohort: Path, /, *, shape: Path, output: Output, image: Path | None = None) -> None:
+    """Build the latent atlas: codes, group statistics, correlations, and how well the models rebuild real hearts.
+
+    The atlas holds copies of the models and is all that `synthesize` needs.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort.
+    shape:
+        Run folder of the shape model.
+    output:
+        Atlas folder to write.
+    image:
+        Run folder of the image model; without it hearts get labels only.
+    """
+    from cardiomorph.synthesis.build import build_atlas
+
+    build_atlas(cohort, output, shape=shape, image=image)
+
+
+@app.command
+def synthesize(
+    *,
+    atlas: Path,
+    output: Output,
+    target: Target = "all",
+    source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
+    versions: int = 5,
+    severity: float = 1.0,
+    steps: int = 1,
+    sampler: SamplerName = "population",
+    slices: Literal["32", "native"] = "32",
+    labels_only: Annotated[bool, Flag] = False,
+    seed: int = 0,
+    recreate: Path | None = None,
+) -> None:
+    """Morph healthy hearts into diseased ones: ED and ES images and labels as NIfTI, with provenance and measures.
+
+    An interrupted synthesis goes on where it stopped when the same command is given again.
+
+    Parameters
+    ----------
+    atlas:
+        Atlas folder.
+    output:
+        Folder to write; one folder a heart, in ACDC's layout.
+    target:
+        Disease to morph to.
+    source:
+        Healthy subjects to morph from; all of the training split by default.
+    versions:
+        Hearts drawn for each source and target.
+    severity:
+        0 is the healthy heart, 1 the drawn diseased one.
+    steps:
+        Hearts along the way from healthy to SEVERITY, the last included.
+    sampler:
+        How the diseased heart is drawn; population keeps ED, ES and length together.
+    slices:
+        32 equal slices over the heart's length, or the subject's native grid.
+    labels_only:
+        Do not paint images.
+    seed:
+        With the atlas, decides every byte.
+    recreate:
+        A provenance.json: make that one heart again and nothing else.
+    """
+    from cardiomorph.anatomy import DISEASES
+    from cardiomorph.latent.samplers import sampler_named
+    from cardiomorph.synthesis import pipeline
+    from cardiomorph.synthesis.request import checked_request
+
+    if recreate is not None:
+        pipeline.recreate(recreate, atlas, output)
+        return
+    request = checked_request(
+        targets=DISEASES if target == "all" else (target,),
+        sources=tuple(source or ("all",)),
+        versions=versions,
+        severity=severity,
+        steps=steps,
+        sampler=sampler_named(sampler),
+        slices=slices,
+        images=not labels_only,
+        seed=seed,
+    )
+    pipeline.synthesize(atlas, output, request)
+
+
+@app.command
+def evaluate(synth: Path, /, *, against: Path, output: Output, atlas: Path | None = None) -> None:
+    """Measure synthetic hearts beside real ones: measures.csv and report.html.
+
+    Parameters
+    ----------
+    synth:
+        Folder of `cardiomorph synthesize`, or any labelled folder in a known layout.
+    against:
+        Prepared cohort of real hearts.
+    output:
+        Report folder to write.
+    atlas:
+        Atlas of the synthesis; by default the one it was made with.
+    """
+    from cardiomorph.report.page import evaluate as run
+
+    run(synth, output, against=against, atlas=atlas)
+
+
+@app.command
+def measure(folder: Path, /, *, output: Output) -> None:
+    """Measure volumes, ejection fractions, mass, wall and length of any labelled folder.
+
+    Parameters
+    ----------
+    folder:
+        A data set in a known layout, a prepared cohort, a synthesis, or one label NIfTI.
+    output:
+        CSV file to write; an empty cell is a measure that cannot be had.
+    """
+    from cardiomorph.evaluation.table import write_measures
+
+    write_measures(folder, output)
+
+
+@app.command
+def export(
+    synth: Path,
+    /,
+    *,
+    output: Output,
+    format: Literal["nnunet", "acdc"] = "nnunet",
+    real: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Export hearts as training data, real patients beside them if given.
+
+    In nnU-Net's splits no synthetic case is ever in a validation fold, and a validation patient's children do not
+    train in his fold.
+
+    Parameters
+    ----------
+    synth:
+        Folder of `cardiomorph synthesize`.
+    output:
+        New folder; for nnU-Net name it DatasetXXX_Name.
+    format:
+        nnunet (imagesTr, labelsTr, dataset.json, splits_final.json) or acdc (one tree).
+    real:
+        Folder of the real data set that the parents came from.
+    seed:
+        Seed of the folds.
+    """
+    from cardiomorph.synthesis.export import export as run
+
+    run(synth, output, layout=format, real=real, seed=seed)
+
+
+def main() -> None:
+    """Entry point. Exit code 2 for anything that the user can mend, 130 for an interruption."""
+    try:
+        app(result_action="return_value")
+    except CardiomorphError as error:
+        _fail(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}.")
+    except KeyboardInterrupt:
+        print("interrupted; the same command (train: with --resume) goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
+from cardiomorph.training.shape import SHAPE_PRESETS
+
+TINY = LabelVAEConfig(width=2, latent_dims=5, bottleneck=8, size=32)
+
+
+def posterior(seed, batch=3, dims=5):
+    rng = torch.Generator().manual_seed(seed)
+    return Posterior(torch.randn(batch, dims, generator=rng), torch.randn(batch, dims, generator=rng))
+
+
+@pytest.mark.parametrize("size", [32, 48, 128])
+def test_shapes(size):
+    model = LabelVAE(TINY.model_copy(update={"size": size})).eval()
+    labels = torch.randint(0, 4, (2, size, size))
+    code = model.encode(one_hot(labels))
+    assert code.mean.shape == code.log_variance.shape == (2, 5)
+    assert model.decode(code.mean).shape == (2, 4, size, size)
+
+
+def test_one_hot_is_undone_by_argmax():
+    labels = torch.randint(0, 4, (2, 8, 8), dtype=torch.uint8)
+    encoded = one_hot(labels)
+    assert encoded.dtype == torch.float32
+    assert torch.equal(encoded.sum(1), torch.ones(2, 8, 8))
+    assert torch.equal(encoded.argmax(1), labels.long())
+
+
+@given(st.integers(0, 10**6))
+def test_kl_is_that_of_torch_distributions(seed):
+    ours = posterior(seed)
+    normal = torch.distributions.Normal(ours.mean, torch.exp(0.5 * ours.log_variance))
+    standard = torch.distributions.Normal(torch.zeros_like(ours.mean), torch.ones_like(ours.mean))
+    torch.testing.assert_close(
+        ours.kl_per_dimension(), torch.distributions.kl_divergence(normal, standard), rtol=1e-4, atol=1e-5
+    )
+
+
+@given(st.integers(0, 10**6), st.floats(0, 20))
+def test_the_loss_is_summed_cross_entropy_plus_beta_kl(seed, beta):
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(size=(3, 4, 5, 5)), rng.integers(0, 4, (3, 5, 5))
+    code = posterior(seed)
+    cross_entropy = kl = 0.0
+    for b in range(3):
+        for i in range(5):
+            for j in range(5):
+                scores = logits[b, :, i, j]
+                cross_entropy += (math.log(np.exp(scores).sum()) - scores[labels[b, i, j]]) / 3
+        for mean, log_variance in zip(code.mean[b].tolist(), code.log_variance[b].tolist(), strict=True):
+            kl += 0.5 * (mean**2 + math.exp(log_variance) - 1 - log_variance) / 3
+    loss = vae_loss(torch.tensor(logits), torch.tensor(labels), code, beta)
+    assert float(loss.cross_entropy) == pytest.approx(cross_entropy, rel=1e-5)
+    assert float(loss.kl) == pytest.approx(kl, rel=1e-5)
+    assert float(loss.total) == pytest.approx(cross_entropy + beta * kl, rel=1e-5)
+
+
+def test_free_nats_are_not_charged():
+    code = posterior(0)
+    held = code.kl_per_dimension().mean(0)
+    logits, labels = torch.zeros(3, 4, 2, 2), torch.zeros(3, 2, 2)
+    free = float(held.median())
+    loss = vae_loss(logits, labels, code, 2.0, free)
+    charged = sum(max(0.0, float(value) - free) for value in held)
+    assert float(loss.total - loss.cross_entropy) == pytest.approx(2 * charged, rel=1e-5)
+    assert float(loss.kl) == pytest.approx(float(held.sum()))
+
+
+def test_a_draw_has_the_posterior_s_moments():
+    code = Posterior(torch.full((20000, 1), 3.0), torch.full((20000, 1), math.log(4.0)))
+    draws = code.sample(torch.randn((20000, 1), generator=torch.Generator().manual_seed(0)))
+    assert float(draws.mean()) == pytest.approx(3, abs=0.06)
+    assert float(draws.std()) == pytest.approx(2, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def model():
+    with torch.device("meta"):
+        return LabelVAE(SHAPE_PRESETS["paper"].model)
+
+
+class TestThePaper:
+    config = SHAPE_PRESETS["paper"]
+
+    def test_training(self):
+        config = self.config
+        assert (config.beta, config.learning_rate, config.batch_size, config.epochs) == (15, 2e-5, 20, 300)
+        assert (config.learning_rate_floor, config.beta_warmup_epochs, config.free_nats) == (1, 0, 0)
+        assert not config.augmentation.active
+        assert (config.model.latent_dims, config.model.width, config.model.size) == (16, 64, 128)
+
+    def test_the_encoder_is_four_blocks_of_three_convolutions(self, model):
+        assert len(model.encoder) == 4
+        channels = 4
+        for block, width in zip(model.encoder, (64, 128, 256, 512), strict=True):
+            convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
+            assert [c.stride for c in convolutions] == [(2, 2), (1, 1), (1, 1)]
+            assert [c.in_channels for c in convolutions] == [channels, width, width]
+            assert {(c.out_channels, c.kernel_size) for c in convolutions} == {(width, (3, 3))}
+            channels = width
+
+    def test_every_convolution_of_a_block_is_followed_by_norm_and_leaky_relu(self, model):
+        for block in (*model.encoder, *model.decoder):
+            leaves = [type(m) for m in block.modules() if not list(m.children())]
+            assert leaves == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU] * (len(leaves) // 3)
+
+    def test_four_linear_layers_in_sequence_lead_to_the_code(self, model):
+        linear = [m for m in model.to_posterior if isinstance(m, nn.Linear)]
+        assert [(m.in_features, m.out_features) for m in linear] == [
+            (512 * 8 * 8, 256),
+            (256, 256),
+            (256, 256),
+            (256, 32),
+        ]
+
+    def test_the_decoder_is_four_blocks_of_two_convolutions_and_a_head(self, model):
+        assert len(model.decoder) == 4
+        for block in model.decoder:
+            convolutions = [m for m in block.modules() if isinstance(m, nn.Conv2d)]
+            assert [(c.stride, c.kernel_size) for c in convolutions] == [((1, 1), (3, 3))] * 2
+        assert [type(m) for m in model.head] == [nn.Conv2d, nn.BatchNorm2d, nn.Conv2d]
+        assert model.head[-1].out_channels == 4

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.training.loop import Plan, batches, learning_rate_scale, train
+from cardiomorph.training.run import RunFolder
+
+plans = st.builds(
+    Plan,
+    n_items=st.integers(8, 40),
+    batch_size=st.integers(1, 8),
+    steps=st.integers(1, 60),
+    learning_rate_floor=st.floats(0.01, 1),
+    seed=st.integers(0, 2**31),
+)
+
+
+class Line:
+    """Fits y = w x; diverges from ``bad`` on; every step draws noise."""
+
+    def __init__(self, bad=None):
+        torch.manual_seed(0)
+        self.model = nn.Linear(1, 1, bias=False)
+        self.modules = {"model": self.model}
+        self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), 0.1)}
+        self.bad, self.seen = bad, []
+
+    def step(self, step, indices, rng):
+        self.seen.append((step, indices.tolist()))
+        x = torch.from_numpy(indices).float()[:, None] + torch.randn((len(indices), 1), generator=rng)
+        loss = (self.model(x) - 3 * x).square().mean()
+        if self.bad is not None and step >= self.bad:
+            loss = loss * float("nan")
+        self.optimizers["adam"].zero_grad()
+        loss.backward()
+        self.optimizers["adam"].step()
+        return {"loss": loss}
+
+    def evaluate(self):
+        return {"weight": self.model.weight.item()}
+
+    def picture(self):
+        return np.zeros((4, 4), np.float32)
+
+
+PLAN = Plan(12, 4, 30, 0.1, seed=3, report_every=4, evaluate_every=6, checkpoint_every=5)
+
+
+def run_at(path, resume=False, settings=None):
+    return RunFolder(path, settings or {"a": 1}, resume=resume, device="cpu")
+
+
+@given(plans)
+def test_every_epoch_is_a_permutation(plan):
+    drawn = [indices for _, indices in batches(plan, 0)]
+    assert len(drawn) == plan.steps
+    assert {len(indices) for indices in drawn} == {plan.batch_size}
+    for start in range(0, plan.steps, plan.steps_per_epoch):
+        epoch = np.concatenate(drawn[start : start + plan.steps_per_epoch])
+        assert len(set(epoch.tolist())) == len(epoch)
+        assert set(epoch.tolist()) <= set(range(plan.n_items))
+
+
+@given(plans, st.data())
+def test_resuming_continues_the_same_sequence(plan, data):
+    start = data.draw(st.integers(0, plan.steps))
+    whole = itertools.islice(batches(plan, 0), start, None)
+    for (step, ours), (same, theirs) in zip(batches(plan, start), whole, strict=True):
+        assert step == same
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_epochs_and_seeds_differ():
+    plan = Plan(40, 40, 2, 1.0, seed=0)
+    first, second = (indices.tolist() for _, indices in batches(plan, 0))
+    assert first != second
+    other = next(batches(Plan(40, 40, 2, 1.0, seed=1), 0))[1].tolist()
+    assert first != other
+
+
+@given(plans)
+def test_the_learning_rate_falls_from_one_to_its_floor(plan):
+    scales = [learning_rate_scale(plan, step) for step in range(plan.steps + 1)]
+    assert scales[0] == pytest.approx(1)
+    assert scales[-1] == pytest.approx(plan.learning_rate_floor)
+    assert scales == sorted(scales, reverse=True)
+
+
+def test_a_run_learns_and_reports(tmp_path):
+    task = Line()
+    seconds = train(run_at(tmp_path), task, PLAN, "line")
+    assert seconds > 0
+    assert [step for step, _ in task.seen] == list(range(30))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert [line["step"] for line in lines if "heldout_weight" in line] == [6, 12, 18, 24, 30]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("killed_at", [2, 5, 13, 29])
+def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, tmp_path, monkeypatch):
+    whole = Line()
+    train(run_at(tmp_path / "whole"), whole, PLAN, "line")
+    step = Line.step
+
+    def killed(self, number, indices, rng):
+        if number == killed_at:
+            raise KeyboardInterrupt
+        return step(self, number, indices, rng)
+
+    monkeypatch.setattr(Line, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(run_at(tmp_path / "cut"), Line(), PLAN, "line")
+    monkeypatch.undo()
+    resumed = Line()
+    train(run_at(tmp_path / "cut", resume=True), resumed, PLAN, "line")
+    assert resumed.seen[0][0] == killed_at // 5 * 5
+    assert torch.equal(resumed.model.weight, whole.model.weight)
+    assert (tmp_path / "cut" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+def test_a_line_that_was_being_written_is_dropped(tmp_path):
+    train(run_at(tmp_path), Line(), PLAN, "line")
+    log = tmp_path / "log.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"step": 3')
+    train(run_at(tmp_path, resume=True), Line(), PLAN, "line")
+    assert log.read_bytes() == whole
+
+
+@pytest.mark.parametrize("bad", [0, 7, 10, 14])
+def test_a_diverging_loss_is_an_error_and_never_a_checkpoint(bad, tmp_path):
+    with pytest.raises(CardiomorphError, match=r"the training diverged: loss is nan at step \d+.*learning_rate"):
+        train(run_at(tmp_path), Line(bad), PLAN, "line")
+    task = Line()
+    start, _ = run_at(tmp_path, resume=True).restore(task.modules, task.optimizers)
+    assert start == bad // 5 * 5
+    assert torch.isfinite(task.model.weight).all()
+
+
+def test_too_few_slices_for_a_batch_is_an_error(tmp_path):
+    with pytest.raises(CardiomorphError, match="3 training slices do not fill one batch of 4"):
+        train(run_at(tmp_path), Line(), Plan(3, 4, 1, 1.0, 0), "line")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, no_space):
+    task, run = Line(), run_at(tmp_path)
+    run.save(task.modules, task.optimizers, 5, 1.0)
+    no_space()
+    with pytest.raises(CardiomorphError, match=r"checkpoint.safetensors: cannot be written \(No space left"):
+        run.save(task.modules, task.optimizers, 10, 2.0)
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]
+
+
+def test_a_damaged_checkpoint_is_an_error(tmp_path):
+    run = run_at(tmp_path)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"hello")
+    with pytest.raises(CardiomorphError, match=r"checkpoint.safetensors: is not a readable safetensors"):
+        train(run, Line(), PLAN, "line")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.prepare import PreparationConfig
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.models.checkpoint import load_shape_model
+from cardiomorph.models.label_vae import LabelVAEConfig, one_hot
+from cardiomorph.training.augmentation import AugmentationConfig
+from cardiomorph.training.shape import ShapeTask, ShapeTrainingConfig, train_shape
+
+CONFIG = ShapeTrainingConfig(
+    model=LabelVAEConfig(width=2, latent_dims=4, bottleneck=16, size=64),
+    epochs=4,
+    batch_size=16,
+    learning_rate=5e-3,
+    beta=1.0,
+    beta_warmup_epochs=1,
+    augmentation=AugmentationConfig(rotation_deg=10, scale=0.05, shift_px=2),
+)
+
+
+@pytest.fixture(scope="module")
+def small(acdc_tree, tmp_path_factory):
+    """The tree at 64 x 64 pixels of 3 mm, for speed."""
+    return prepare_cohort(
+        acdc_tree, tmp_path_factory.mktemp("small") / "c", config=PreparationConfig(spacing_mm=3, size=64)
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shape") / "run"
+    return folder, train_shape(small.folder, folder, config=CONFIG, device="cpu")
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_loss_falls_and_hearts_are_learnt(finished):
+    folder, metrics = finished
+    losses = [line["loss"] for line in log(folder) if "loss" in line]
+    assert losses[-1] < 0.6 * losses[0]
+    assert metrics["steps"] == 4 * (130 // 16)
+    assert metrics["slices"] == 130
+
+
+def test_a_finished_run_holds_what_a_person_and_other_commands_open(finished):
+    folder, metrics = finished
+    assert json.loads((folder / "metrics.json").read_text()) == pytest.approx(metrics, nan_ok=True)
+    assert json.loads((folder / "run.json").read_text())["settings"]["config"]["epochs"] == 4
+    for name in ("samples.png", "curves.png"):
+        assert Image.open(folder / name).size[0] > 100
+    assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+@torch.inference_mode()
+def test_the_metrics_are_those_of_the_saved_model(finished, small):
+    folder, metrics = finished
+    model = load_shape_model(folder)
+    labels = torch.from_numpy(small.slices("heldout", images=False).labels)
+    drawn = model.decode(model.encode(one_hot(labels)).mean).argmax(1)
+    for code, name in ((1, "rv"), (2, "myocardium"), (3, "lv")):
+        both = ((drawn == code) & (labels == code)).sum()
+        expected = 2 * both / ((drawn == code).sum() + (labels == code).sum())
+        assert metrics[f"dice_{name}"] == pytest.approx(float(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize("killed_at", [3, 21])
+def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, finished, small, tmp_path, monkeypatch):
+    step = ShapeTask.step
+
+    def killed(self, number, indices, rng):
+        if number == killed_at:
+            raise KeyboardInterrupt
+        return step(self, number, indices, rng)
+
+    monkeypatch.setattr(ShapeTask, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu")
+    monkeypatch.undo()
+    assert not (tmp_path / "r" / "model.safetensors").exists()
+    assert (tmp_path / "r" / "checkpoint.safetensors").exists() == (killed_at > 8)
+    train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu", resume=True)
+    for name in ("model.safetensors", "model.json", "log.jsonl"):
+        assert (tmp_path / "r" / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_a_run_is_not_overwritten(finished, small):
+    before = (finished[0] / "model.safetensors").read_bytes()
+    with pytest.raises(CardiomorphError, match=r"holds a run already.*--resume"):
+        train_shape(small.folder, finished[0], config=CONFIG, device="cpu")
+    assert (finished[0] / "model.safetensors").read_bytes() == before
+
+
+def test_other_settings_cannot_resume(finished, small):
+    other = CONFIG.model_copy(update={"beta": 2.0})
+    with pytest.raises(CardiomorphError, match=r"started with other settings \(config\)") as error:
+        train_shape(small.folder, finished[0], config=other, device="cpu", resume=True)
+    assert "run.json" in str(error.value)
+
+
+def test_another_cohort_cannot_resume(finished, small, tmp_path):
+    shutil.copytree(small.folder, tmp_path / "c")
+    manifest = tmp_path / "c" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("heldout", "train"))
+    with pytest.raises(CardiomorphError, match=r"started with other settings \(cohort\)"):
+        train_shape(tmp_path / "c", finished[0], config=CONFIG, device="cpu", resume=True)
+
+
+def test_a_diverging_training_is_an_error(small, tmp_path):
+    config = CONFIG.model_copy(update={"learning_rate": 1e25})
+    with pytest.raises(CardiomorphError, match="the training diverged"):
+        train_shape(small.folder, tmp_path / "r", config=config, device="cpu")
+    assert not (tmp_path / "r" / "model.safetensors").exists()
+
+
+def test_an_unknown_device_is_an_error(small, tmp_path):
+    with pytest.raises(CardiomorphError, match="the device 'abacus' cannot be used"):
+        train_shape(small.folder, tmp_path / "r", config=CONFIG, device="abacus")
+
+
+def test_an_output_below_a_file_is_an_error(small, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CardiomorphError, match="cannot be written"):
+        train_shape(small.folder, tmp_path / "file" / "r", config=CONFIG, device="cpu")
+
+
+def test_no_cohort_is_an_error_before_anything_is_written(tmp_path):
+    with pytest.raises(CardiomorphError, match="is not a prepared cohort"):
+        train_shape(tmp_path / "absent", tmp_path / "r", config=CONFIG, device="cpu")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_model_of_another_size_than_the_cohort_is_a_clear_error(cohort, tmp_path):
+    with pytest.raises(CardiomorphError, match="its slices have 128 pixels a side, the model 64"):
+        train_shape(cohort.folder, tmp_path / "r", config=CONFIG, device="cpu")
+    assert not (tmp_path / "r").exists()
+
+
+def test_beta_rises_over_the_warm_up(small):
+    task = ShapeTask(CONFIG.model_copy(update={"beta": 6.0, "beta_warmup_epochs": 2}), small, "cpu")
+    betas = [task.beta_at(step) for step in range(task.plan().steps)]
+    np.testing.assert_allclose(betas[:16], 6 * np.arange(1, 17) / 16)
+    assert set(betas[16:]) == {6.0}
+    assert ShapeTask(CONFIG.model_copy(update={"beta_warmup_epochs": 0}), small, "cpu").beta_at(0) == CONFIG.beta
+
+
+def test_nothing_held_out_trains_without_scores(small, tmp_path):
+    shutil.copytree(small.folder, tmp_path / "c")
+    manifest = tmp_path / "c" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("heldout", "train"))
+    assert Cohort(tmp_path / "c").ids("heldout") == []
+    config = CONFIG.model_copy(update={"epochs": 1})
+    metrics = train_shape(tmp_path / "c", tmp_path / "r", config=config, device="cpu")
+    assert set(metrics) == {"steps", "slices", "seconds"}
+    assert load_shape_model(tmp_path / "r")
