@@ -1,0 +1,71 @@
+"""A phantom data set on disk, in ACDC's own folder layout, with the truth beside every subject."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cardiomorph.anatomy import GROUPS, PHASES, Group, Phase
+from cardiomorph.data.phantom.subject import make_subject
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_json, write_text
+from cardiomorph.progress import console, track
+from cardiomorph.volume import write_nifti
+
+_MARK = "phantom.json"
+_FRAME: dict[Phase, int] = {"ED": 1, "ES": 12}
+
+
+def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int = 0, workers: int = 2) -> Path:
+    """Writes ``5 * subjects_per_group`` subjects. Finished ones of an interrupted run are kept.
+
+    A subject depends on the seed, its group and its number in the group only, not on how many are made.
+
+    Raises:
+        CardiomorphError: fewer than two a group, an output that holds other things or another phantom.
+    """
+    if subjects_per_group < 2:
+        raise CardiomorphError(f"{subjects_per_group} subjects a group are too few; statistics need two or more")
+    output = Path(output)
+    _claim(output, {"seed": seed, "subjects_per_group": subjects_per_group})
+    plan = [
+        (f"patient{index * subjects_per_group + number + 1:03d}", group, number)
+        for index, group in enumerate(GROUPS)
+        for number in range(subjects_per_group)
+    ]
+    wanted = [entry for entry in plan if not (output / entry[0]).exists()]
+    work = partial(_write_subject, output=output, seed=seed)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(1, min(workers, len(wanted))), mp_context=context) as pool:
+        for _ in track(pool.map(work, wanted), "phantom hearts", len(wanted)):
+            pass
+    console.print(f"{len(plan)} phantom hearts in {output}")
+    return output
+
+
+def _claim(output: Path, mark: dict[str, int]) -> None:
+    if (output / _MARK).exists():
+        if read_json(output / _MARK) != mark:
+            raise CardiomorphError("holds another phantom cohort", where=output, fix="Choose another folder")
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CardiomorphError("is not an empty folder", where=output, fix="Choose an empty output folder")
+    ensure_folder(output)
+    write_json(output / _MARK, mark)
+
+
+def _write_subject(entry: tuple[str, Group, int], output: Path, seed: int) -> None:
+    name, group, number = entry
+    rng = np.random.default_rng([seed, GROUPS.index(group), number])
+    subject = make_subject(group, rng)
+    with folder_in_place(output / name) as place:
+        for phase in PHASES:
+            stem = f"{name}_frame{_FRAME[phase]:02d}"
+            write_nifti(place / f"{stem}.nii.gz", subject.images[phase])
+            write_nifti(place / f"{stem}_gt.nii.gz", subject.labels[phase])
+        info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 30}
+        write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
+        write_json(place / "truth.json", dict(subject.truth))
