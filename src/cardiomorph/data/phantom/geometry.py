@@ -1,4 +1,4 @@
-"""A biventricular heart as surfaces around a long axis: closed formulas, solved so that its volumes are the wanted ones.
+"""A biventricular heart as surfaces around a long axis: formulas, solved so that its volumes are the wanted ones.
 
 Every surface is a radius around the LV's axis, as a function of t in [0, 1] from base to apex and of the angle. The LV
 cavity is a truncated prolate with a bluntness of its own; the wall's thickness varies along and around; the RV is the

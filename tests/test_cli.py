@@ -1,0 +1,135 @@
+"""The command line, run as a person runs it: a whole pipeline, and what bad input gets."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import cardiomorph
+from cardiomorph.files import read_csv
+
+TINY_SHAPE = {"epochs": 3, "batch_size": 8, "model": {"width": 2, "bottleneck": 8}, "beta_warmup_epochs": 0}
+TINY_IMAGE = {
+    "steps": 4,
+    "batch_size": 2,
+    "model": {"width": 2, "hidden": 4, "style_dims": 4},
+    "discriminator": {"width": 2, "layers": 2},
+}
+
+
+def run(*arguments, code=0):
+    command = [sys.executable, "-m", "cardiomorph.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def walk(acdc_tree, tmp_path_factory):
+    """The README's walk-through on a small data set, command by command."""
+    root = tmp_path_factory.mktemp("walk")
+    (root / "shape.json").write_text(json.dumps(TINY_SHAPE))
+    (root / "image.json").write_text(json.dumps(TINY_IMAGE))
+    run("prepare", acdc_tree, "-o", root / "cohort")
+    run("train", "shape", root / "cohort", "-o", root / "shape", "--preset", "tiny", "--config", root / "shape.json")
+    run("train", "image", root / "cohort", "-o", root / "image", "--preset", "tiny", "--config", root / "image.json")
+    run("atlas", root / "cohort", "--shape", root / "shape", "--image", root / "image", "-o", root / "atlas")
+    run("synthesize", "--atlas", root / "atlas", "--target", "HCM", "--versions", 1, "-o", root / "hearts")
+    run("evaluate", root / "hearts", "--against", root / "cohort", "-o", root / "report")
+    return root
+
+
+def test_a_run_folder_explains_itself(walk):
+    for kind in ("shape", "image"):
+        names = {path.name for path in (walk / kind).iterdir()}
+        assert {
+            "run.json", "log.jsonl", "tensorboard", "checkpoint.safetensors", "model.safetensors", "model.json",
+            "metrics.json", "curves.png", "samples.png",
+        } <= names  # fmt: skip
+
+
+def test_the_atlas_reports_every_matrix(walk):
+    matrices = json.loads((walk / "atlas" / "atlas.json").read_text())["diagnostics"]["matrices"]
+    assert len(matrices["latent"]) == 10
+    for forms in (*matrices["latent"].values(), *matrices["slice"].values()):
+        for facts in forms.values():
+            assert {"rank", "smallest_eigenvalue", "condition", "repair_frobenius"} <= facts.keys()
+
+
+def test_the_report_is_one_file_with_the_papers_figures(walk):
+    page = (walk / "report" / "report.html").read_text()
+    for figure in ("Fig. 2", "Fig. 3", "Fig. 4", "Fig. 5"):
+        assert figure in page
+    assert page.count("data:image/png;base64,") >= 5
+    assert 'src="http' not in page
+    assert "<script" not in page
+    rows = read_csv(walk / "report" / "measures.csv")
+    assert {row["origin"] for row in rows} == {"real", "synthetic"}
+
+
+def test_measure_reads_data_sets_cohorts_syntheses_and_one_file(walk, acdc_tree, tmp_path):
+    one = next(acdc_tree.rglob("*_gt.nii.gz"))
+    for source, count in ((acdc_tree, 15), (walk / "cohort", 15), (walk / "hearts", 2), (one, 1)):
+        run("measure", source, "-o", tmp_path / "m.csv")
+        assert len(read_csv(tmp_path / "m.csv")) == count
+
+
+def test_export_and_recreate(walk, acdc_tree, tmp_path):
+    run("export", walk / "hearts", "--format", "nnunet", "--real", acdc_tree, "-o", tmp_path / "Dataset501_Hearts")
+    assert (tmp_path / "Dataset501_Hearts" / "splits_final.json").exists()
+    heart = next(path for path in (walk / "hearts").iterdir() if path.is_dir())
+    run("synthesize", "--atlas", walk / "atlas", "--recreate", heart / "provenance.json", "-o", tmp_path / "again")
+    for path in heart.iterdir():
+        assert (tmp_path / "again" / heart.name / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_evaluation_without_its_atlas_says_what_it_leaves_out(walk, acdc_tree, tmp_path):
+    run("evaluate", acdc_tree, "--against", walk / "cohort", "-o", tmp_path / "r")
+    assert "Left out: this folder does not say which atlas" in (tmp_path / "r" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("prepare", "/nowhere", "-o", "{tmp}/c"), "is not a folder"),
+        (("atlas", "{tmp}", "--shape", "{tmp}", "-o", "{tmp}/a"), "is not a prepared cohort"),
+        (("synthesize", "--atlas", "{tmp}", "-o", "{tmp}/s"), "is not an atlas"),
+        (("synthesize", "--atlas", "{walk}/atlas", "--severity", "2", "-o", "{tmp}/s"), "severity"),
+        (("synthesize", "--atlas", "{walk}/atlas", "--source", "nobody", "-o", "{tmp}/s"), "nobody"),
+        (("evaluate", "{walk}/hearts", "--against", "{tmp}", "-o", "{tmp}/r"), "is not a prepared cohort"),
+        (("train", "shape", "{walk}/cohort", "-o", "{walk}/shape"), "holds a run already"),
+        (("train", "shape", "{walk}/cohort", "-o", "{tmp}/t", "--device", "tpu"), "cannot be used here"),
+        (("measure", "{tmp}", "-o", "{tmp}/m.csv"), "no data set of a known layout"),
+        (("export", "{walk}/hearts", "-o", "{walk}"), "is not empty"),
+    ],
+)
+def test_bad_input_is_one_error_and_exit_code_2(walk, tmp_path, arguments, words):
+    filled = [str(argument).format(tmp=tmp_path, walk=walk) for argument in arguments]
+    printed = run(*filled, code=2)
+    assert words in printed
+    assert printed.count("error:") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_of_every_command_reads_without_torch():
+    code = (
+        "import sys, contextlib, io\n"
+        "from cardiomorph.cli import app\n"
+        "for words in (['--help'], *[[c, '--help'] for c in "
+        "('demo','phantom','prepare','atlas','synthesize','evaluate','measure','export')],"
+        " ['train','shape','--help']):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):\n"
+        "        app(words)\n"
+        "    assert 'Usage' in text.getvalue(), words\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_everything_public_can_be_imported():
+    for name in cardiomorph.__all__:
+        assert getattr(cardiomorph, name).__doc__
