@@ -32,11 +32,16 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def as_data_uri(figure: Figure, dpi: int = 110) -> str:
-    """A figure as a PNG that an HTML page holds itself."""
+def as_png(figure: Figure, dpi: int = 110) -> bytes:
+    """A figure as the bytes of a PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=dpi)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def as_data_uri(png: bytes) -> str:
+    """A PNG as an address that an HTML page holds itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def overlay(label: NDArray[np.integer], image: NDArray[np.floating] | None, opacity: float = 0.35) -> Picture:

@@ -6,7 +6,7 @@ import html
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS
 from cardiomorph.evaluation.table import TABLE_COLUMNS, Row, cohort_rows, group_summary, measure_folder
-from cardiomorph.files import ensure_folder, read_json, write_csv, write_text
+from cardiomorph.files import ensure_folder, read_json, write_bytes, write_csv, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
 from cardiomorph.latent.samplers import sampler_named
 from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.progress import console, track
 from cardiomorph.report import figures
-from cardiomorph.report.figures import Picture
+from cardiomorph.report.figures import Picture, as_data_uri
 from cardiomorph.synthesis.engine import paint, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.volume import Volume
@@ -38,12 +38,12 @@ _DISTRIBUTIONS = {"lv_ef_pct": "LV ejection fraction, %", "rv_ef_pct": "RV eject
 class _Section:
     title: str
     text: str
-    figures: Sequence[Figure] = ()
+    figures: Mapping[str, Figure] = field(default_factory=dict)
     table: str = ""
 
 
 def evaluate(synth: Path, output: Path, *, against: Path, atlas: Path | None = None) -> Path:
-    """Measures a synthesis beside a real cohort and writes ``measures.csv`` and ``report.html``.
+    """Measures a synthesis beside a real cohort: ``measures.csv``, ``report.html`` and its ``figures/`` as PNG.
 
     Args:
         synth: folder of `cardiomorph.synthesize`, or any labelled folder in a known layout.
@@ -76,7 +76,10 @@ def evaluate(synth: Path, output: Path, *, against: Path, atlas: Path | None = N
         ]
     sections.append(_settings_section(settings, cohort, found))
     page = output / "report.html"
-    write_text(page, _html(sections, synth.name, cohort.name, len(synthetic), len(real)))
+    pictures = {name: figures.as_png(figure) for section in sections for name, figure in section.figures.items()}
+    for name, content in pictures.items():
+        write_bytes(output / "figures" / f"{name}.png", content)
+    write_text(page, _html(sections, pictures, synth.name, cohort.name, len(synthetic), len(real)))
     console.print(f"report: {page}")
     return page
 
@@ -121,7 +124,7 @@ def _distribution_section(real: Sequence[Row], synthetic: Sequence[Row]) -> _Sec
     return _Section(
         "Ejection fractions, real and synthetic (the paper's Fig. 3)",
         "Every point is a heart; boxes are quartiles.",
-        [figure],
+        {"ejection_fractions": figure},
     )
 
 
@@ -145,7 +148,7 @@ def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -
 
 def _transition_section(atlas: Atlas, request: SynthesisRequest) -> _Section:
     parent = atlas.parent(_first_parent(atlas, request))
-    drawn = []
+    drawn = {}
     for target in [t for t in request.targets if t != HEALTHY] or list(DISEASES):
         if target not in atlas.groups:
             continue
@@ -164,7 +167,8 @@ def _transition_section(atlas: Atlas, request: SynthesisRequest) -> _Section:
                     figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
                 ]
             rows[f"{phase} label"] = [figures.overlay(label, None) for label in labels]
-        drawn.append(figures.transition_strips(rows, SEVERITIES, f"{HEALTHY} to {target}: {GROUP_NAMES[target]}"))
+        title = f"{HEALTHY} to {target}: {GROUP_NAMES[target]}"
+        drawn[f"transition_{target}"] = figures.transition_strips(rows, SEVERITIES, title)
     return _Section(
         "From healthy to diseased (the paper's Fig. 2)",
         f"One slice of {parent.id}, about two fifths of the way from base to apex, as severity grows.",
@@ -173,7 +177,7 @@ def _transition_section(atlas: Atlas, request: SynthesisRequest) -> _Section:
 
 
 def _surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) -> _Section:
-    drawn = []
+    drawn = {}
     for target in request.targets:
         real = next((cohort.load(name) for name in cohort.ids(group=target)), None)  # type: ignore[arg-type]
         if target not in atlas.groups or real is None:
@@ -184,7 +188,7 @@ def _surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) ->
             for name in names
         }
         hearts[f"real ({target})"] = real.label_volume("ED")
-        drawn.append(figures.heart_surfaces(hearts, f"{target}, end-diastole"))
+        drawn[f"surfaces_{target}"] = figures.heart_surfaces(hearts, f"{target}, end-diastole")
     return _Section(
         "Consistency in 3D (the paper's Fig. 4)",
         "Epicardial and right-ventricular surfaces, base up, smoothed within slices but never across them: "
@@ -216,10 +220,10 @@ def _matrix_sections(atlas: Atlas) -> list[_Section]:
             "Correlation matrices (the paper's Fig. 5)",
             "Kendall's tau between the latent dimensions over all slices of a group, and between the slices of one "
             "healthy subject.",
-            [
-                figures.correlation_matrices(latent, "latent dimensions, by group and phase"),
-                figures.correlation_matrices(slices, "slices, base to apex"),
-            ],
+            {
+                "correlation_latent": figures.correlation_matrices(latent, "latent dimensions, by group and phase"),
+                "correlation_slices": figures.correlation_matrices(slices, "slices, base to apex"),
+            },
         ),
         _Section(
             "Diagnostics of the matrices",
@@ -255,16 +259,18 @@ pre{background:#222}img{background:#fff}}
 """
 
 
-def _html(sections: Sequence[_Section], synth: str, cohort: str, n_synthetic: int, n_real: int) -> str:
+def _html(
+    sections: Sequence[_Section], pictures: Mapping[str, bytes], synth: str, cohort: str, n_synthetic: int, n_real: int
+) -> str:
     parts = []
     for section in sections:
-        pictures = "".join(
-            f'<img alt="{html.escape(section.title)}, figure {index}" src="{figures.as_data_uri(figure)}">'
-            for index, figure in enumerate(section.figures, start=1)
+        shown = "".join(
+            f'<img alt="{html.escape(section.title)}: {name}" src="{as_data_uri(pictures[name])}">'
+            for name in section.figures
         )
         parts.append(
             f"<section><h2>{html.escape(section.title)}</h2><p>{html.escape(section.text)}</p>"
-            f"{section.table}{pictures}</section>"
+            f"{section.table}{shown}</section>"
         )
     title = f"{n_synthetic} synthetic hearts ({html.escape(synth)}) beside {n_real} real ones ({html.escape(cohort)})"
     return (

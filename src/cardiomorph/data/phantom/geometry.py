@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,14 +115,18 @@ def _wall_pattern(p: HeartParameters, t: Grid, angle_deg: Grid) -> Grid:
 def _solved(shape: PhaseShape, field: str, label: Label, wanted_ml: float, low: float, high: float) -> PhaseShape:
     """The shape with one of its numbers set so that a structure has the wanted volume, as near as the range allows."""
 
+    def with_value(value: float) -> PhaseShape:
+        changes: dict[str, Any] = {field: value}
+        return replace(shape, **changes)
+
     def miss(value: float) -> float:
-        return replace(shape, **{field: value}).volumes_ml()[label] - wanted_ml
+        return with_value(value).volumes_ml()[label] - wanted_ml
 
     ends: tuple[float, float] = (miss(low), miss(high))
     if ends[0] * ends[1] >= 0:
-        return replace(shape, **{field: low if abs(ends[0]) < abs(ends[1]) else high})
+        return with_value(low if abs(ends[0]) < abs(ends[1]) else high)
     solve: Callable[..., float] = brentq
-    return replace(shape, **{field: solve(miss, low, high, xtol=1e-4)})
+    return with_value(solve(miss, low, high, xtol=1e-4))
 
 
 def end_diastole(p: HeartParameters) -> PhaseShape:
