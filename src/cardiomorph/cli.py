@@ -335,7 +335,7 @@ def export(
     synth:
         Folder of `cardiomorph synthesize`.
     output:
-        New folder; for nnU-Net name it DatasetXXX_Name.
+        New folder; for nnU-Net name it Dataset501_Name.
     format:
         nnunet (imagesTr, labelsTr, dataset.json, splits_final.json) or acdc (one tree).
     real:

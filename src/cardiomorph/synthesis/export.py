@@ -28,7 +28,7 @@ def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | No
 
     Args:
         synth: folder of `synthesize`.
-        output: a new folder; for nnU-Net name it ``DatasetXXX_Name``.
+        output: a new folder; for nnU-Net name it ``Dataset501_Name``.
         layout: "nnunet" or "acdc".
         real: folder of the real data set the parents came from, in any known layout.
         seed: of the folds.

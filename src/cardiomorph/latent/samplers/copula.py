@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtr
 
-from cardiomorph.anatomy import PHASES
-from cardiomorph.latent.correlation import cholesky, kendall_matrix, sine_transform
-from cardiomorph.latent.samplers.draw import Draw, share_out_of_bounds, truncated_normal
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.latent.correlation import sine_transform
+from cardiomorph.latent.samplers.draw import Draw, cholesky_factors, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Trajectory
+from cardiomorph.latent.trajectory import Codes, Trajectory
 
 
 class CopulaSampler(BaseModel):
@@ -26,19 +26,13 @@ class CopulaSampler(BaseModel):
     name: Literal["copula"] = "copula"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes, matrices = {}, {}
+        codes: dict[Phase, Codes] = {}
+        matrices = {}
         for phase in PHASES:
             statistics = group.phases[phase]
-            latent_factor, latent_diagnostics = cholesky(sine_transform(statistics.kendall))
-            slice_factor, slice_diagnostics = cholesky(sine_transform(kendall_matrix(parent.codes[phase].T)))
+            factors = cholesky_factors(statistics, parent.codes[phase], sine_transform)
             noise = rng.standard_normal(statistics.mean.shape)
-            codes[phase] = truncated_normal(ndtr(slice_factor @ noise @ latent_factor.T), statistics)
-            matrices[phase] = {
-                "latent": latent_diagnostics.as_dict(),
-                "slice": slice_diagnostics.as_dict(),
-            }
-        trajectory = Trajectory(codes, parent.length_mm)
-        return Draw(
-            trajectory,
-            {"share_out_of_bounds": share_out_of_bounds(trajectory, group), "matrices": matrices},
-        )
+            uniform = ndtr(factors.slices @ noise @ factors.latent.T)
+            codes[phase] = truncated_normal(uniform, statistics)
+            matrices[phase] = factors.diagnostics
+        return with_parents_length(codes, parent, group, matrices=matrices)

@@ -1,8 +1,8 @@
-"""What every sampler returns, and the truncated normal that most of them share."""
+"""What every sampler returns, and what most of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from cardiomorph.anatomy import PHASES
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.latent.correlation import Matrix, cholesky, kendall_matrix
 from cardiomorph.latent.statistics import GroupStatistics, PhaseStatistics
 from cardiomorph.latent.trajectory import Codes, Trajectory
 
@@ -39,6 +40,36 @@ def truncated_normal(uniform: NDArray[np.float64], statistics: PhaseStatistics) 
     high = ndtr((statistics.maximum - statistics.mean) / sd)
     values = statistics.mean + sd * ndtri(low + uniform * (high - low))
     return np.clip(values, statistics.minimum, statistics.maximum)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Cholesky factors over latent dimensions and over slices, with what had to be repaired to have them."""
+
+    latent: Matrix
+    slices: Matrix
+    diagnostics: Mapping[str, Any]
+
+
+def cholesky_factors(
+    statistics: PhaseStatistics, parent_codes: Codes, transform: Callable[[Matrix], Matrix] = np.asarray
+) -> Factors:
+    """Factors of the group's Kendall matrix over dimensions and of the parent's over slices (the paper, section 2.4).
+
+    Args:
+        transform: of a Kendall matrix before it is factorised.
+    """
+    latent, latent_diagnostics = cholesky(transform(statistics.kendall))
+    slices, slice_diagnostics = cholesky(transform(kendall_matrix(parent_codes.T)))
+    return Factors(latent, slices, {"latent": latent_diagnostics.as_dict(), "slice": slice_diagnostics.as_dict()})
+
+
+def with_parents_length(
+    codes: Mapping[Phase, Codes], parent: Trajectory, group: GroupStatistics, **diagnostics: Any
+) -> Draw:
+    """A draw of codes alone: the heart keeps its parent's length."""
+    trajectory = Trajectory(codes, parent.length_mm)
+    return Draw(trajectory, {"share_out_of_bounds": share_out_of_bounds(trajectory, group), **diagnostics})
 
 
 def share_out_of_bounds(trajectory: Trajectory, group: GroupStatistics) -> float:

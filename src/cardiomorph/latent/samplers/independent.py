@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cardiomorph.anatomy import PHASES
-from cardiomorph.latent.samplers.draw import Draw, share_out_of_bounds, truncated_normal
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.latent.samplers.draw import Draw, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Trajectory
+from cardiomorph.latent.trajectory import Codes, Trajectory
 
 
 class IndependentSampler(BaseModel):
@@ -20,6 +20,7 @@ class IndependentSampler(BaseModel):
     name: Literal["independent"] = "independent"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes = {p: truncated_normal(rng.random(group.phases[p].mean.shape), group.phases[p]) for p in PHASES}
-        trajectory = Trajectory(codes, parent.length_mm)
-        return Draw(trajectory, {"share_out_of_bounds": share_out_of_bounds(trajectory, group)})
+        codes: dict[Phase, Codes] = {
+            p: truncated_normal(rng.random(group.phases[p].mean.shape), group.phases[p]) for p in PHASES
+        }
+        return with_parents_length(codes, parent, group)

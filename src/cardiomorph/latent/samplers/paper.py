@@ -11,11 +11,10 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cardiomorph.anatomy import PHASES
-from cardiomorph.latent.correlation import cholesky, kendall_matrix
-from cardiomorph.latent.samplers.draw import Draw, share_out_of_bounds, truncated_normal
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.latent.samplers.draw import Draw, cholesky_factors, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Trajectory
+from cardiomorph.latent.trajectory import Codes, Trajectory
 
 
 class PaperSampler(BaseModel):
@@ -25,19 +24,12 @@ class PaperSampler(BaseModel):
     name: Literal["paper"] = "paper"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes, matrices = {}, {}
+        codes: dict[Phase, Codes] = {}
+        matrices = {}
         for phase in PHASES:
             statistics = group.phases[phase]
+            factors = cholesky_factors(statistics, parent.codes[phase])
             x = truncated_normal(rng.random(statistics.mean.shape), statistics)
-            latent_factor, latent_diagnostics = cholesky(statistics.kendall)
-            slice_factor, slice_diagnostics = cholesky(kendall_matrix(parent.codes[phase].T))
-            codes[phase] = slice_factor @ (x @ latent_factor.T)
-            matrices[phase] = {
-                "latent": latent_diagnostics.as_dict(),
-                "slice": slice_diagnostics.as_dict(),
-            }
-        trajectory = Trajectory(codes, parent.length_mm)
-        return Draw(
-            trajectory,
-            {"share_out_of_bounds": share_out_of_bounds(trajectory, group), "matrices": matrices},
-        )
+            codes[phase] = factors.slices @ (x @ factors.latent.T)
+            matrices[phase] = factors.diagnostics
+        return with_parents_length(codes, parent, group, matrices=matrices)
