@@ -66,6 +66,8 @@ def test_the_report_is_one_file_with_the_papers_figures(walk):
     assert page.count("data:image/png;base64,") >= 5
     assert 'src="http' not in page
     assert "<script" not in page
+    assert "<h2>Draws</h2>" in page
+    assert {row["origin"] for row in read_csv(walk / "report" / "groups.csv")} == {"real", "synthetic"}
     rows = read_csv(walk / "report" / "measures.csv")
     assert {row["origin"] for row in rows} == {"real", "synthetic"}
 

@@ -31,6 +31,7 @@ from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.volume import Volume
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHARES = ("share_out_of_bounds", "share_clipped")
 _DISTRIBUTIONS = {"lv_ef_pct": "LV ejection fraction, %", "rv_ef_pct": "RV ejection fraction, %"}
 
 
@@ -43,7 +44,8 @@ class _Section:
 
 
 def evaluate(synth: Path, output: Path, *, against: Path, atlas: Path | None = None) -> Path:
-    """Measures a synthesis beside a real cohort: ``measures.csv``, ``report.html`` and its ``figures/`` as PNG.
+    """Measures a synthesis beside a real cohort: ``measures.csv``, ``groups.csv`` (means and SDs),
+    ``report.html`` and its ``figures/`` as PNG.
 
     Args:
         synth: folder of `cardiomorph.synthesize`, or any labelled folder in a known layout.
@@ -62,8 +64,11 @@ def evaluate(synth: Path, output: Path, *, against: Path, atlas: Path | None = N
     ensure_folder(output)
     rows = [{"origin": "synthetic", **row} for row in synthetic] + [{"origin": "real", **row} for row in real]
     write_csv(output / "measures.csv", rows, ("origin", *TABLE_COLUMNS))
+    write_csv(output / "groups.csv", _group_rows({"real": real, "synthetic": synthetic}))
     settings = read_json(synth / "synthesis.json") if (synth / "synthesis.json").exists() else {}
     sections = [_table_section(real, synthetic), _distribution_section(real, synthetic)]
+    if settings:
+        sections.append(_draw_section(synth))
     found, missing = _find_atlas(settings, atlas)
     if found is None:
         sections.append(_Section("Figures 2, 4 and 5", f"Left out: {missing}"))
@@ -98,6 +103,19 @@ def _find_atlas(settings: Mapping[str, Any], given: Path | None) -> tuple[Atlas 
     return atlas, ""
 
 
+def _group_rows(hearts: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Mean and SD of every measure, a row a group and origin."""
+    rows = []
+    for origin, measured in hearts.items():
+        for group, summary in group_summary(measured).items():
+            row: Row = {"group": group, "origin": origin, "n": summary["n"]}
+            for column in MEASURE_COLUMNS:
+                if column in summary:
+                    row |= {f"{column}_mean": summary[column]["mean"], f"{column}_sd": summary[column]["sd"]}
+            rows.append(row)
+    return rows
+
+
 def _table_section(real: Sequence[Row], synthetic: Sequence[Row]) -> _Section:
     summaries = {"real": group_summary(real), "synthetic": group_summary(synthetic)}
     lines = ["<tr><th>group</th><th></th><th>n</th>" + "".join(f"<th>{c}</th>" for c in MEASURE_COLUMNS) + "</tr>"]
@@ -116,6 +134,29 @@ def _table_section(real: Sequence[Row], synthetic: Sequence[Row]) -> _Section:
 
 def _cell(entry: Mapping[str, float] | None) -> str:
     return f"{entry['mean']:.1f} ± {entry['sd']:.1f}" if entry else "–"
+
+
+def _draw_section(synth: Path) -> _Section:
+    """How the draws went, from each heart's provenance: share of code elements outside the group's range."""
+    shares: dict[str, dict[str, list[float]]] = {}
+    for path in sorted(synth.glob("*/provenance.json")):
+        facts = read_json(path)
+        mine = shares.setdefault(facts["job"]["target"], {})
+        for key in _SHARES:
+            if key in facts["draw"]:
+                mine.setdefault(key, []).append(facts["draw"][key])
+    lines = ["<tr><th>group</th><th>draws</th><th>out of bounds, %</th><th>clipped to the bounds, %</th></tr>"]
+    for group, found in shares.items():
+        cells = [f"{100 * np.mean(found[key]):.1f}" if key in found else "–" for key in _SHARES]
+        lines.append(
+            f"<tr><th>{group}</th><td>{len(found['share_out_of_bounds'])}</td><td>{cells[0]}</td><td>{cells[1]}</td></tr>"
+        )
+    return _Section(
+        "Draws",
+        "Mean share of a drawn heart's latent elements outside its group's own [min, max] as the draw left them, and "
+        "the share that a sampler clipped to keep them inside.",
+        table=f"<table>{''.join(lines)}</table>",
+    )
 
 
 def _distribution_section(real: Sequence[Row], synthetic: Sequence[Row]) -> _Section:
