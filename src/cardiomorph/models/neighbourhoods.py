@@ -30,12 +30,13 @@ class Table:
     """Distinct neighbourhoods of a batch.
 
     Attributes:
-        patches: (n, 4, 5, 5) one-hot, all zero beyond the image.
-        inside: (n, 1, 3, 3), 1 where the centre 3 x 3 lies within the image.
-        index: (batch * h * w,) row of ``patches`` for every pixel, batch first, then rows.
+        columns: (n, 9, 36), for each of the centre 3 x 3 pixels the one-hot 3 x 3 window around it, ordered like a
+            flattened 3 x 3 kernel; all zero beyond the image.
+        inside: (n, 9, 1), 1 where that pixel lies within the image.
+        index: (batch * h * w,) row of ``columns`` for every pixel, batch first, then rows.
     """
 
-    patches: Tensor
+    columns: Tensor
     inside: Tensor
     index: Tensor
 
@@ -68,9 +69,10 @@ class LabelMap:
         powers = (N_CLASSES + 1) ** torch.arange(_SIDE**2 - 1, -1, -1, device=code.device)
         digits = (distinct[:, None] // powers) % (N_CLASSES + 1)
         digits = digits.view(-1, _SIDE, _SIDE)
-        patches = F.one_hot(digits, N_CLASSES + 1)[..., :N_CLASSES].movedim(-1, 1).float().contiguous()
-        inside = (digits[:, None, 1:-1, 1:-1] != _OUTSIDE).float()
-        return Table(patches, inside, index.flatten())
+        patches = F.one_hot(digits, N_CLASSES + 1)[..., :N_CLASSES].movedim(-1, 1).float()
+        columns = F.unfold(patches, 3).transpose(1, 2).contiguous()
+        inside = (digits[:, 1:-1, 1:-1] != _OUTSIDE).float().flatten(1)[..., None]
+        return Table(columns, inside, index.flatten())
 
     def at(self, size: int) -> LabelMap:
         """The same maps at a lower resolution, by nearest neighbour, as SPADE does."""

@@ -61,9 +61,10 @@ class Spade(nn.Module):
         table = label.table
         if table is None:
             return self.gamma_beta(F.relu(self.shared(label.one_hot)))
-        hidden = F.relu(F.conv2d(table.patches, self.shared.weight, self.shared.bias)) * table.inside
-        # The second convolution covers its 3 x 3 input exactly: one matrix product.
-        rows = F.linear(hidden.flatten(1), self.gamma_beta.weight.flatten(1), self.gamma_beta.bias)
+        # Both convolutions as matrix products: a convolution of ever new sizes would fill the library's cache of them.
+        hidden = F.relu(F.linear(table.columns, self.shared.weight.flatten(1), self.shared.bias)) * table.inside
+        second = self.gamma_beta.weight.flatten(2).transpose(1, 2).flatten(1)
+        rows = F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
         batch, height, width = label.labels.shape
         return rows.index_select(0, table.index).view(batch, height, width, -1).permute(0, 3, 1, 2)
 

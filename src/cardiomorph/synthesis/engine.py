@@ -19,7 +19,7 @@ from cardiomorph.models.spade import ImageModel
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
 
-_BATCH = 16
+_BATCH = 8
 
 
 @dataclass(frozen=True)
