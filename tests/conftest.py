@@ -18,6 +18,11 @@ from scipy.ndimage import gaussian_filter
 from cardiomorph.anatomy import GROUPS, Label
 from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.subject import Frame, Subject
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.models.checkpoint import save_model
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
+from cardiomorph.models.spade import ImageModel, ImageModelConfig
+from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.volume import Volume
 
 torch.set_num_threads(1)
@@ -232,3 +237,20 @@ def no_space(monkeypatch: pytest.MonkeyPatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     return lambda: monkeypatch.setattr(Path, "write_bytes", full)
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained networks: synthesis must be right whatever the weights are."""
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("models")
+    save_model(root / "shape", "shape", LabelVAE(LabelVAEConfig(width=2, latent_dims=4, bottleneck=8)))
+    save_model(root / "image", "image", ImageModel(ImageModelConfig(width=2, hidden=4, style_dims=4)))
+    return root
+
+
+@pytest.fixture(scope="session")
+def atlas(cohort: Cohort, model_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Atlas:
+    """The atlas of `cohort` and `model_folders`."""
+    output = tmp_path_factory.mktemp("atlas") / "atlas"
+    return build_atlas(cohort.folder, output, shape=model_folders / "shape", image=model_folders / "image")

@@ -34,7 +34,9 @@ def test_labels_have_their_colours_and_images_are_grey():
 
 def test_pictures_are_written_as_png(tmp_path):
     write_picture(tmp_path / "a.png", np.eye(5, 7, dtype=np.float32))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), (255 * np.eye(5, 7)).astype(np.uint8))
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "a.png").convert("L")), (255 * np.eye(5, 7)).astype(np.uint8)
+    )
     write_curves(tmp_path / "b.png", [{"step": 1, "loss": 2.0}, {"step": 2, "dice": 0.5, "loss": 1.0}])
     write_curves(tmp_path / "c.png", [])
     assert Image.open(tmp_path / "b.png").size[0] > Image.open(tmp_path / "b.png").size[1]
