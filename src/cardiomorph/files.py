@@ -21,7 +21,7 @@ from cardiomorph.errors import CardiomorphError
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turns an operating-system refusal to write into one clear error."""
     try:
         yield
@@ -36,7 +36,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def ensure_folder(path: Path) -> Path:
     """Creates ``path`` and its parents. Raises `CardiomorphError` where that is refused."""
-    with _explained(path):
+    with explained(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -45,7 +45,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes ``content`` to ``path`` atomically. Raises `CardiomorphError` on a full disk or a refusal."""
     ensure_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _explained(path):
+    with explained(path):
         try:
             temporary.write_bytes(content)
             temporary.replace(path)
@@ -98,11 +98,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def folder_in_place(path: Path) -> Iterator[Path]:
     """Yields a temporary folder that becomes ``path`` if the block succeeds, and vanishes if it fails."""
     ensure_folder(path.parent)
-    with _explained(path):
+    with explained(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield temporary
-        with _explained(path):
+        with explained(path):
             temporary.chmod(0o755)
             if path.exists():
                 shutil.rmtree(path)

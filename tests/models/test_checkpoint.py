@@ -85,7 +85,7 @@ def test_facts_stand_in_the_description(shape_model, tmp_path):
 
 
 def test_another_kind_is_an_error(saved):
-    with pytest.raises(CardiomorphError, match="holds a shape model, but a image model was expected"):
+    with pytest.raises(CardiomorphError, match="is not the folder of the image model"):
         load_image_model(saved)
 
 

@@ -69,10 +69,8 @@ def _load(folder: Path, kind: str, device: str) -> nn.Module:
             fix=f"Train one with 'cardiomorph train {kind} COHORT -o RUN'",
         )
     description = read_json(folder / DESCRIPTION)
-    if description.get("kind") != kind:
-        raise CardiomorphError(
-            f"holds a {description.get('kind')} model, but a {kind} model was expected", where=folder
-        )
+    if not isinstance(description, dict) or description.get("kind") != kind:
+        raise CardiomorphError(f"is not the folder of the {kind} model that was expected", where=folder)
     config_type, model_type = _KINDS[kind]
     try:
         model = model_type(config_type.model_validate(description["config"]))

@@ -27,10 +27,10 @@ from cardiomorph.models.discriminator import (
 from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
-from cardiomorph.training.loop import Plan, train
+from cardiomorph.training.loop import Plan, check_plan, train
 from cardiomorph.training.pictures import image_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import RunFolder, cohort_fingerprint, pick_device
+from cardiomorph.training.run import RunFolder, check_slice_size, cohort_fingerprint, pick_device
 
 
 class ImageTrainingConfig(BaseModel):
@@ -223,10 +223,12 @@ def train_image(
     """
     chosen = config or configured(IMAGE_PRESETS, preset, changes)
     source, device = Cohort(cohort), pick_device(device)
+    check_slice_size(source, chosen.model.size)
     settings = {"kind": "image", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
-    run = RunFolder(output, settings, resume=resume, device=device)
     task = ImageTask(chosen, source, device)
     plan = task.plan()
+    check_plan(plan)
+    run = RunFolder(output, settings, resume=resume, device=device)
     seconds = train(run, task, plan, "image model")
     metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
     run.finish("image", task.average, metrics, task.picture())

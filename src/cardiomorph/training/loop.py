@@ -65,6 +65,15 @@ class Plan:
         return max(1, self.n_items // self.batch_size)
 
 
+def check_plan(plan: Plan) -> None:
+    """Raises `CardiomorphError` where the slices do not fill one batch."""
+    if plan.n_items < plan.batch_size:
+        raise CardiomorphError(
+            f"{plan.n_items} training slices do not fill one batch of {plan.batch_size}",
+            fix="Add subjects, or set a smaller batch_size with --config",
+        )
+
+
 def batches(plan: Plan, start: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """(step, slice indices) from step ``start`` on; each epoch is a permutation drawn from (seed, epoch)."""
     order: NDArray[np.intp] = np.empty(0, np.intp)
@@ -121,11 +130,6 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     Raises:
         CardiomorphError: the loss is no longer finite.
     """
-    if plan.n_items < plan.batch_size:
-        raise CardiomorphError(
-            f"{plan.n_items} training slices do not fill one batch of {plan.batch_size}",
-            fix="Add subjects, or set a smaller batch_size with --config",
-        )
     for optimizer in task.optimizers.values():
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])

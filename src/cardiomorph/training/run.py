@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest, ensure_folder, read_json, write_bytes, write_json, write_text
+from cardiomorph.files import digest, ensure_folder, explained, read_json, write_bytes, write_json, write_text
 from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
 from cardiomorph.training.pictures import write_curves, write_picture
 
@@ -131,7 +131,8 @@ class RunFolder:
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
         """Appends one line to log.jsonl."""
-        with (self.path / "log.jsonl").open("a") as stream:
+        path = self.path / "log.jsonl"
+        with explained(path), path.open("a") as stream:
             stream.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in values.items()}}) + "\n")
 
     def history(self) -> list[dict[str, float]]:
@@ -156,6 +157,16 @@ def _step_of(line: str) -> int:
     except (ValueError, KeyError):
         # The line that was being written when the run was killed.
         return 2**62
+
+
+def check_slice_size(cohort: Cohort, size: int) -> None:
+    """Raises `CardiomorphError` where the cohort's slices are not of the model's size."""
+    if cohort.config.size != size:
+        raise CardiomorphError(
+            f"its slices have {cohort.config.size} pixels a side, the model {size}",
+            where=cohort.folder,
+            fix="Set the model's size with --config, or prepare the cohort with that size",
+        )
 
 
 def cohort_fingerprint(cohort: Cohort) -> str:

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from cardiomorph.anatomy import N_CLASSES, STRUCTURES
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
-from cardiomorph.training.loop import Plan, train
+from cardiomorph.training.loop import Plan, check_plan, train
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import RunFolder, cohort_fingerprint, pick_device
+from cardiomorph.training.run import RunFolder, check_slice_size, cohort_fingerprint, pick_device
 
 
 class ShapeTrainingConfig(BaseModel):
@@ -177,16 +176,12 @@ def train_shape(
     """
     chosen = config or configured(SHAPE_PRESETS, preset, changes)
     source, device = Cohort(cohort), pick_device(device)
-    if source.config.size != chosen.model.size:
-        raise CardiomorphError(
-            f"its slices have {source.config.size} pixels a side, the model {chosen.model.size}",
-            where=cohort,
-            fix="Set the model's size with --config, or prepare the cohort with that size",
-        )
+    check_slice_size(source, chosen.model.size)
     settings = {"kind": "shape", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
-    run = RunFolder(output, settings, resume=resume, device=device)
     task = ShapeTask(chosen, source, device)
     plan = task.plan()
+    check_plan(plan)
+    run = RunFolder(output, settings, resume=resume, device=device)
     seconds = train(run, task, plan, "shape model")
     metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
     run.finish("shape", task.model, metrics, task.picture())

@@ -26,7 +26,8 @@ def table_with(folder: Path, column: str) -> Path | None:
     """The first CSV in ``folder`` or its parent whose header names ``column``."""
     for candidate in (*sorted(folder.glob("*.csv")), *sorted(folder.resolve().parent.glob("*.csv"))):
         try:
-            header = candidate.open(encoding="utf-8-sig").readline()
+            with candidate.open(encoding="utf-8-sig") as stream:
+                header = stream.readline()
         except (OSError, UnicodeDecodeError):
             continue
         if column in [name.strip().strip('"') for name in header.split(",")]:

@@ -1,0 +1,93 @@
+"""Training the image model: it learns, resumes exactly, and refuses what it cannot use."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cardiomorph.data.cohort import Cohort, save_subject
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.models.discriminator import DiscriminatorConfig
+from cardiomorph.models.spade import ImageModelConfig
+from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, train_image
+
+CONFIG = ImageTrainingConfig(
+    model=ImageModelConfig(width=2, hidden=4, style_dims=4),
+    discriminator=DiscriminatorConfig(width=2, layers=2),
+    steps=6,
+    batch_size=2,
+    generator_rate=3e-3,
+    l1=20.0,
+    average_decay=0.9,
+)
+
+
+@pytest.fixture
+def frequent(monkeypatch):
+    """Checkpoints every two steps."""
+    original = ImageTask.plan
+    monkeypatch.setattr(ImageTask, "plan", lambda task: replace(original(task), checkpoint_every=2))
+
+
+def test_an_interrupted_run_resumes_to_the_same_bytes(cohort, tmp_path, frequent, monkeypatch):
+    train_image(cohort.folder, tmp_path / "whole", config=CONFIG)
+    original = ImageTask.step
+
+    def interrupted(task, step, indices, rng):
+        if step == 3:
+            raise KeyboardInterrupt
+        return original(task, step, indices, rng)
+
+    monkeypatch.setattr(ImageTask, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_image(cohort.folder, tmp_path / "parts", config=CONFIG)
+    monkeypatch.setattr(ImageTask, "step", original)
+    train_image(cohort.folder, tmp_path / "parts", config=CONFIG, resume=True)
+    for name in ("model.safetensors", "log.jsonl"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_it_learns_to_repaint_its_slices(cohort):
+    task = ImageTask(CONFIG, cohort, "cpu")
+    losses = [float(task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))["l1"]) for step in range(40)]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_the_average_follows_the_weights_behind_them(cohort):
+    task = ImageTask(CONFIG, cohort, "cpu")
+    start = task.average.generator.to_image.weight.clone()
+    for step in range(3):
+        task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))
+    now, mean = task.model.generator.to_image.weight, task.average.generator.to_image.weight
+    assert 0 < (mean - now).abs().max() < (start - now).abs().max()
+
+
+def test_the_papers_preset_is_the_papers():
+    paper = IMAGE_PRESETS["paper"]
+    assert (paper.model.width, paper.model.hidden, paper.feature_matching) == (32, 128, 10)
+    assert (paper.generator_rate, paper.discriminator_rate, paper.l1) == (1e-4, 4e-4, 0)
+    assert not paper.augmentation.active
+
+
+def test_slices_of_another_size_are_refused_before_anything_is_written(cohort, tmp_path):
+    config = CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"size": 64})})
+    with pytest.raises(CardiomorphError, match="128 pixels a side, the model 64"):
+        train_image(cohort.folder, tmp_path / "run", config=config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_slices_for_a_batch_are_refused_before_anything_is_written(cohort, tmp_path):
+    with pytest.raises(CardiomorphError, match="do not fill one batch of 100000"):
+        train_image(cohort.folder, tmp_path / "run", config=CONFIG.model_copy(update={"batch_size": 100_000}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cohort_of_labels_only_is_refused(cohort, tmp_path):
+    shutil.copytree(cohort.folder, tmp_path / "labels")
+    subject = cohort.load(cohort.ids("train")[0])
+    bare = {phase: replace(frame, image=None) for phase, frame in subject.frames.items()}
+    save_subject(tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors", replace(subject, frames=bare))
+    with pytest.raises(CardiomorphError, match="labels only"):
+        train_image(Cohort(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
