@@ -122,3 +122,10 @@ def test_a_description_of_other_weights_is_an_error(change, saved):
     (saved / "model.json").write_text(json.dumps(description))
     with pytest.raises(CardiomorphError, match="weights and description do not fit"):
         load_shape_model(saved)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"shape"', "{}"])
+def test_a_description_that_is_none_is_an_error(content, saved):
+    (saved / "model.json").write_text(content)
+    with pytest.raises(CardiomorphError, match="is not the folder of the shape model"):
+        load_shape_model(saved)

@@ -51,7 +51,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(cohort, tmp_path, frequent
 
 def test_it_learns_to_repaint_its_slices(cohort):
     task = ImageTask(CONFIG, cohort, "cpu")
-    losses = [float(task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))["l1"]) for step in range(40)]
+    losses = [task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))["l1"].item() for step in range(40)]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
 
 
@@ -69,6 +69,15 @@ def test_the_papers_preset_is_the_papers():
     assert (paper.model.width, paper.model.hidden, paper.feature_matching) == (32, 128, 10)
     assert (paper.generator_rate, paper.discriminator_rate, paper.l1) == (1e-4, 4e-4, 0)
     assert not paper.augmentation.active
+
+
+def test_two_time_scale_adam_has_the_paper_s_betas(cohort):
+    task = ImageTask(CONFIG.model_copy(update={"generator_rate": 1e-4}), cohort, "cpu")
+    groups = {name: optimizer.param_groups for name, optimizer in task.optimizers.items()}
+    assert {name: (g["lr"], g["betas"]) for name, (g,) in groups.items()} == {
+        "generator": (1e-4, (0.0, 0.9)),
+        "discriminator": (4e-4, (0.0, 0.9)),
+    }
 
 
 def test_slices_of_another_size_are_refused_before_anything_is_written(cohort, tmp_path):

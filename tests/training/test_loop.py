@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,3 +170,14 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"hello")
     with pytest.raises(CardiomorphError, match=r"checkpoint.safetensors: is not a readable safetensors"):
         train(run, Line(), PLAN, "line")
+
+
+def test_a_full_disk_at_a_report_is_an_error(tmp_path, monkeypatch):
+    run = run_at(tmp_path)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(CardiomorphError, match=r"log.jsonl: cannot be written \(No space left"):
+        run.report(1, {"loss": 1.0})

@@ -146,6 +146,13 @@ def test_a_model_of_another_size_than_the_cohort_is_a_clear_error(cohort, tmp_pa
     assert not (tmp_path / "r").exists()
 
 
+def test_too_few_slices_for_a_batch_are_refused_before_anything_is_written(small, tmp_path):
+    config = CONFIG.model_copy(update={"batch_size": 1000})
+    with pytest.raises(CardiomorphError, match="130 training slices do not fill one batch of 1000"):
+        train_shape(small.folder, tmp_path / "r", config=config, device="cpu")
+    assert not (tmp_path / "r").exists()
+
+
 def test_beta_rises_over_the_warm_up(small):
     task = ShapeTask(CONFIG.model_copy(update={"beta": 6.0, "beta_warmup_epochs": 2}), small, "cpu")
     betas = [task.beta_at(step) for step in range(task.plan().steps)]

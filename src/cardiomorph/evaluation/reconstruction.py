@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +34,7 @@ def reconstruction_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) 
     Returns:
         ``dice`` (mean over subjects and phases, by structure and their mean), ``dice_base|middle|apex`` (likewise by
         third of the axis), ``volume_bias_pct`` (mean signed relative difference), ``subjects``.
+        A structure that no heart has is left out.
     """
     scores: dict[str, dict[str, list[float]]] = {}
     bias: dict[str, list[float]] = {label.name.lower(): [] for label in STRUCTURES}
@@ -48,7 +50,10 @@ def reconstruction_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) 
             for label in STRUCTURES:
                 name = label.name.lower()
                 for part, chosen in parts.items():
-                    scores.setdefault(part, {}).setdefault(name, []).append(dice(rebuilt[chosen], truth[chosen], label))
+                    score = dice(rebuilt[chosen], truth[chosen], label)
+                    # A third without a structure (no RV at the apex) has no Dice: it counts for neither.
+                    if not math.isnan(score):
+                        scores.setdefault(part, {}).setdefault(name, []).append(score)
                 before = structure_volume_ml(subject.label_volume(phase), label)
                 if before > 0:
                     bias[name].append(100.0 * (structure_volume_ml(decoded, label) / before - 1.0))
@@ -60,8 +65,7 @@ def reconstruction_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) 
 
 
 def _means(by_structure: dict[str, list[float]]) -> dict[str, float]:
-    # A third without a structure (no RV at the apex) has no Dice: it counts for neither.
-    means = {name: float(np.nanmean(values)) for name, values in by_structure.items()}
+    means = {name: float(np.mean(values)) for name, values in by_structure.items()}
     return {**means, "mean": float(np.mean(list(means.values())))}
 
 

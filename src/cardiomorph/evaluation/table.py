@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,15 @@ def measure_folder(folder: Path) -> list[Row]:
 
 
 def _folder_rows(folder: Path) -> Iterator[Row]:
+    loads: list[Callable[[], Subject | PreparedSubject]]
     if (folder / "cohort.json").is_file():
         cohort = Cohort(folder)
-        for subject in track(cohort.ids(), "measuring"):
-            yield subject_row(cohort.load(subject))
-        return
-    for entry in track(find_subjects(folder)[1], "measuring"):
+        loads = [partial(cohort.load, subject) for subject in cohort.ids()]
+    else:
+        loads = [entry.load for entry in find_subjects(folder)[1]]
+    for load in track(loads, "measuring"):
         try:
-            yield subject_row(entry.load())
+            yield subject_row(load())
         except CardiomorphError as error:
             console.print(f"left out: {error}")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +68,12 @@ class Atlas:
                 fix="Make one with 'cardiomorph atlas COHORT --shape RUN -o ATLAS'",
             )
         self.description: dict[str, Any] = read_json(self.folder / _DESCRIPTION)
+        if not isinstance(self.description, dict) or not all(
+            isinstance(self.description.get(key), dict) for key in ("models", "groups")
+        ):
+            raise CardiomorphError(
+                "does not describe an atlas", where=self.folder / _DESCRIPTION, fix="Make the atlas again"
+            )
         for kind, wanted in self.description["models"].items():
             found = model_digest(self.folder / kind) if (self.folder / kind).is_dir() else None
             if found != wanted:
@@ -97,10 +104,9 @@ class Atlas:
 
     @cached_property
     def groups(self) -> dict[str, GroupStatistics]:
-        with _stored(self.folder / _STATISTICS) as stored:
-            arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-        counts = self.description["groups"]
-        return {group: _unflattened(arrays, group, count) for group, count in counts.items()}
+        with _stored(self.folder / _STATISTICS) as (arrays, _):
+            counts = self.description["groups"]
+            return {group: _unflattened(arrays, group, count) for group, count in counts.items()}
 
     def group(self, name: str) -> GroupStatistics:
         """Statistics of a group. Raises `CardiomorphError` where the atlas has none."""
@@ -110,10 +116,9 @@ class Atlas:
 
     @cached_property
     def parents(self) -> dict[str, Parent]:
-        with _stored(self.folder / _PARENTS) as stored:
-            arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
-            facts = json.loads((stored.metadata() or {})["parents"])
-        return {name: _parent(name, fact, arrays) for name, fact in facts.items()}
+        with _stored(self.folder / _PARENTS) as (arrays, metadata):
+            facts = json.loads(metadata["parents"])
+            return {name: _parent(name, fact, arrays) for name, fact in facts.items()}
 
     def parent(self, name: str) -> Parent:
         """A healthy parent by its subject. Raises `CardiomorphError` where the atlas has no such one."""
@@ -123,10 +128,15 @@ class Atlas:
         return self.parents[name]
 
 
-def _stored(path: Path) -> Any:
+@contextmanager
+def _stored(path: Path) -> Iterator[tuple[dict[str, NDArray[Any]], dict[str, str]]]:
+    """Arrays and metadata of a file; what the block misses in them is an error that names the file."""
     try:
-        return safe_open(path, "numpy")
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, "numpy") as stored:
+            arrays = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+            metadata = stored.metadata() or {}
+        yield arrays, metadata
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CardiomorphError(f"is missing or damaged ({error})", where=path, fix="Make the atlas again") from error
 
 

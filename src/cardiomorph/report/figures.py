@@ -103,7 +103,7 @@ def _box(axis: Any, position: float, values: Sequence[float], colour: str, fille
 
 
 def heart_surfaces(hearts: Mapping[str, Volume], title: str) -> Figure:
-    """Fig. 4: surfaces of RV, myocardium and LV side by side, base up."""
+    """Fig. 4: RV and epicardial surfaces side by side, base up."""
     figure = _figure(3.0 * len(hearts), 3.6)
     for index, (name, volume) in enumerate(hearts.items()):
         axis = figure.add_subplot(1, len(hearts), index + 1, projection="3d")
@@ -116,17 +116,19 @@ def heart_surfaces(hearts: Mapping[str, Volume], title: str) -> Figure:
 def _surface(axis: Any, volume: Volume) -> None:
     light = LightSource(azdeg=220, altdeg=40)
     corners = []
-    for label, opacity in ((Label.RV, 1.0), (Label.MYOCARDIUM, 1.0), (Label.LV, 1.0)):
+    for label in (Label.RV, Label.MYOCARDIUM):
         mask = volume.array == label
         if label is Label.MYOCARDIUM:
             mask = mask | (volume.array == Label.LV)
-        if mask.sum() < 50 or label is Label.LV:
+        if mask.sum() < 50:
             continue
         # Smoothed in plane only: steps between slices are what the figure is about.
         field = gaussian_filter(np.pad(mask, 2).astype(np.float32), (1.0, 1.0, 0.0))[::2, ::2]
+        if field.max() <= 0.5:  # too thin to have a surface after smoothing
+            continue
         spacing = np.asarray(volume.spacing_mm) * (2, 2, 1)
         points, faces, _, _ = marching_cubes(field, 0.5, spacing=tuple(spacing))
-        mesh = Poly3DCollection(points[faces], alpha=opacity)
+        mesh = Poly3DCollection(points[faces])
         mesh.set_facecolor(_shaded(points[faces], to_rgb(LABEL_COLOURS[label]), light))
         axis.add_collection3d(mesh)
         corners.append(points)

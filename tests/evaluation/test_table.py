@@ -1,0 +1,107 @@
+"""Tables of measures: group statistics, and folders with a subject that cannot be read."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.table import (
+    TABLE_COLUMNS,
+    cohort_rows,
+    group_summary,
+    measure_folder,
+    subject_row,
+    write_measures,
+)
+from conftest import SPACING_MM, analytic_subject, heart_label, hearts_of, save_nifti, write_acdc_subject
+
+
+def test_a_summary_is_numpy_s_mean_and_sample_sd_without_the_missing():
+    lv = [1.0, None, 4.0, 10.0]
+    rows = [{"group": "DCM", "lv": value, "rv": None, "mass": 3 * i} for i, value in enumerate(lv)]
+    summary = group_summary([*rows, {"group": "NOR", "lv": 7.0}], ("lv", "rv", "mass"))
+    known = [value for value in lv if value is not None]
+    assert list(summary) == ["DCM", "NOR"]
+    assert summary["DCM"]["n"] == 4
+    assert summary["DCM"]["lv"] == pytest.approx({"mean": np.mean(known), "sd": np.std(known, ddof=1), "n": 3})
+    assert summary["DCM"]["mass"] == pytest.approx({"mean": 4.5, "sd": np.std([0, 3, 6, 9], ddof=1), "n": 4})
+    assert "rv" not in summary["DCM"]
+    assert summary["NOR"] == {"n": 1, "lv": {"mean": 7.0, "sd": 0.0, "n": 1}}
+
+
+def test_no_rows_have_no_summary():
+    assert group_summary([]) == {}
+
+
+def test_a_zero_is_a_value():
+    assert group_summary([{"group": "", "lv": 0.0}], ("lv",))[""]["lv"]["mean"] == 0
+
+
+def test_a_row_has_the_subject_s_measures():
+    row = subject_row(analytic_subject(hearts_of("DCM"), name="x", group="DCM"))
+    assert (row["subject"], row["group"]) == ("x", "DCM")
+    area = np.pi * 3.0 * 3.0 * sum((1 - 0.5 * (k / 7) ** 2) ** 2 for k in range(7))
+    assert row["lv_edv_ml"] == pytest.approx(10 * area / 10, rel=0.02)
+    assert row["lv_ef_pct"] > 0
+    assert row["body_surface_m2"] is None
+
+
+@pytest.fixture
+def with_a_bad_one(tmp_path):
+    for number, group in enumerate(("NOR", "DCM"), start=1):
+        write_acdc_subject(tmp_path / f"patient{number:03d}", group, images=False)
+    bad = write_acdc_subject(tmp_path / "patient003", "HCM", images=False)
+    next(bad.glob("*_gt.nii.gz")).write_bytes(b"not an image")
+    return tmp_path
+
+
+def test_a_bad_subject_is_named_and_left_out(with_a_bad_one, capsys):
+    assert [row["subject"] for row in measure_folder(with_a_bad_one)] == ["patient001", "patient002"]
+    shown = capsys.readouterr()
+    assert "left out" in shown.out + shown.err
+    assert "patient003" in (shown.out + shown.err).replace("\n", "")
+
+
+def test_a_folder_of_bad_subjects_is_an_error(with_a_bad_one):
+    for number in (1, 2):
+        shutil.rmtree(with_a_bad_one / f"patient{number:03d}")
+    with pytest.raises(CardiomorphError, match="no subject could be measured"):
+        measure_folder(with_a_bad_one)
+
+
+def test_an_empty_or_absent_folder_is_an_error(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(CardiomorphError):
+            measure_folder(folder)
+
+
+def test_a_cohort_is_measured_as_its_subjects(cohort):
+    assert measure_folder(cohort.folder) == cohort_rows(cohort.subjects())
+
+
+def test_a_bad_subject_of_a_cohort_is_left_out(cohort, tmp_path, capsys):
+    shutil.copytree(cohort.folder, tmp_path / "c")
+    bad = cohort.ids()[2]
+    (tmp_path / "c" / "subjects" / f"{bad}.safetensors").write_bytes(b"hello")
+    assert [row["subject"] for row in measure_folder(tmp_path / "c")] == [i for i in cohort.ids() if i != bad]
+    shown = capsys.readouterr()
+    assert "left out" in shown.out + shown.err
+
+
+def test_one_label_file_is_an_ed_heart(tmp_path):
+    save_nifti(tmp_path / "heart.nii.gz", heart_label(hearts_of("NOR")["ED"]), SPACING_MM)
+    (row,) = measure_folder(tmp_path / "heart.nii.gz")
+    whole = subject_row(analytic_subject(hearts_of("NOR")))
+    assert (row["subject"], row["group"], row["lv_esv_ml"], row["lv_ef_pct"]) == ("heart", "", None, None)
+    assert row["lv_edv_ml"] == pytest.approx(whole["lv_edv_ml"])
+
+
+def test_a_csv_has_the_columns_first_and_nothing_for_none(tmp_path):
+    save_nifti(tmp_path / "heart.nii.gz", heart_label(hearts_of("NOR")["ED"]), SPACING_MM)
+    write_measures(tmp_path / "heart.nii.gz", tmp_path / "m.csv")
+    with (tmp_path / "m.csv").open(newline="") as stream:
+        header, row = csv.reader(stream)
+    assert tuple(header[: len(TABLE_COLUMNS)]) == TABLE_COLUMNS
+    assert row[header.index("lv_ef_pct")] == ""
