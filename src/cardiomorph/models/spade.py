@@ -61,7 +61,7 @@ class Spade(nn.Module):
         table = label.table
         if table is None:
             return self.gamma_beta(F.relu(self.shared(label.one_hot)))
-        # Both convolutions as matrix products: a convolution of ever new sizes would fill the library's cache of them.
+        # Both convolutions as matrix products: the number of rows is new in every batch, and memory stays lower so.
         hidden = F.relu(F.linear(table.columns, self.shared.weight.flatten(1), self.shared.bias)) * table.inside
         second = self.gamma_beta.weight.flatten(2).transpose(1, 2).flatten(1)
         rows = F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
