@@ -189,7 +189,7 @@ def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig) -> _Ou
         "group": subject.group,
         "slices_ed": prepared.frames["ED"].n_slices,
         "slices_es": prepared.frames["ES"].n_slices,
-        "slice_spacing_mm": prepared.geometry.slice_spacing_mm,
+        "slice_spacing_mm": prepared.geometry.slice_spacing_mm("ED"),
         "images": "yes" if all(frame.image is not None for frame in prepared.frames.values()) else "no",
         "height_cm": subject.height_cm,
         "weight_kg": subject.weight_kg,

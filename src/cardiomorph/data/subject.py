@@ -51,20 +51,36 @@ def checked_group(text: str, where: Path) -> Group:
     return text  # type: ignore[return-value]
 
 
-def checked_label(label: Volume, where: Path) -> Volume:
+Codes = Mapping[int, int]
+"""Another labelling's codes -> ours (0 background, 1 RV cavity, 2 LV myocardium, 3 LV cavity)."""
+
+
+def recoded(label: Volume, codes: Codes) -> Volume:
+    """``label`` with its codes translated; codes that are not listed stay as they are."""
+    array = label.array.copy()
+    for theirs, ours in codes.items():
+        array[label.array == theirs] = ours
+    return label.with_array(array)
+
+
+def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Volume:
     """``label`` as uint8, if it is a label map of a heart.
+
+    Args:
+        codes: translation of another labelling's codes, applied first.
 
     Raises:
         CardiomorphError: codes outside 0..3, nothing labelled, fewer than three labelled slices.
     """
-    codes = np.unique(label.array)
-    allowed = np.isin(codes, np.arange(N_CLASSES))
+    label = recoded(label, codes) if codes else label
+    values = np.unique(label.array)
+    allowed = np.isin(values, np.arange(N_CLASSES))
     if not allowed.all():
         raise CardiomorphError(
-            f"holds label values {[float(code) for code in codes[~allowed][:5]]}; expected only 0 background, "
+            f"holds label values {[float(value) for value in values[~allowed][:5]]}; expected only 0 background, "
             "1 RV cavity, 2 LV myocardium, 3 LV cavity",
             where=where,
-            fix="Remap the labels to these codes first",
+            fix="Remap the labels to these codes first (evaluate: --labels 1:3,2:2,3:1)",
         )
     labelled = int((label.array > 0).any(axis=(0, 1)).sum())
     if labelled == 0:

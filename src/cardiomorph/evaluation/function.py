@@ -3,12 +3,14 @@
 Conventions: slab volumes (every labelled voxel counts whole, no interpolation between slices); papillary muscles
 belong to the cavity, as ACDC's experts drew them; mass at ED with 1.05 g/mL; wall thickness is the mean over a
 slice's endocardial contour of the distance to the epicardial contour, and ``wall_max_mm`` the thickest slice's;
-the long axis counts slices with myocardium or LV cavity.
+the long axis counts slices with myocardium or LV cavity; sphericity is the widest slice's equivalent LV diameter over
+the long axis. Wall thickness by AHA segment is in `segments`.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 
 import numpy as np
@@ -57,8 +59,13 @@ def _contour_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDA
     return (points - 1.0) * np.asarray(spacing_mm)
 
 
-def slice_wall_thickness_mm(label: NDArray[np.integer], spacing_mm: tuple[float, float]) -> float | None:
-    """Mean wall thickness of one (x, y) slice in mm; None where the wall does not enclose a cavity."""
+def endocardial_thickness(
+    label: NDArray[np.integer], spacing_mm: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Points of one (x, y) slice's endocardial contour, (n, 2) in mm, and the wall's thickness at each, (n,) in mm.
+
+    None where the wall does not enclose a cavity.
+    """
     cavity = label == Label.LV
     wall = label == Label.MYOCARDIUM
     # An open horseshoe at the base has no epicardium behind its gap: only closed walls are measured.
@@ -67,7 +74,13 @@ def slice_wall_thickness_mm(label: NDArray[np.integer], spacing_mm: tuple[float,
     endocardium = _contour_mm(cavity, spacing_mm)
     epicardium = _contour_mm(cavity | wall, spacing_mm)
     distances, _ = cKDTree(epicardium).query(endocardium)
-    return float(distances.mean())
+    return endocardium, np.asarray(distances)
+
+
+def slice_wall_thickness_mm(label: NDArray[np.integer], spacing_mm: tuple[float, float]) -> float | None:
+    """Mean wall thickness of one (x, y) slice in mm; None where the wall does not enclose a cavity."""
+    measured = endocardial_thickness(label, spacing_mm)
+    return None if measured is None else float(measured[1].mean())
 
 
 def _is_open(cavity: NDArray[np.bool_], wall: NDArray[np.bool_]) -> bool:
@@ -93,6 +106,12 @@ def long_axis_mm(label: Volume) -> float:
     return float(left.sum()) * label.spacing_mm[2]
 
 
+def widest_diameter_mm(label: Volume) -> float:
+    """Diameter of the circle that has the LV cavity's area in its widest slice, in mm."""
+    area = float((label.array == Label.LV).sum(axis=(0, 1)).max()) * label.spacing_mm[0] * label.spacing_mm[1]
+    return 2.0 * math.sqrt(area / math.pi)
+
+
 def _phase_measures(label: Volume) -> dict[str, float | None]:
     walls = [value for value in wall_thickness_mm(label) if value is not None]
     return {
@@ -101,6 +120,7 @@ def _phase_measures(label: Volume) -> dict[str, float | None]:
         "mass_g": structure_volume_ml(label, Label.MYOCARDIUM) * MYOCARDIAL_DENSITY_G_PER_ML,
         "wall_mm": max(walls) if walls else None,
         "length_mm": long_axis_mm(label),
+        "sphericity": _ratio(widest_diameter_mm(label), long_axis_mm(label)),
     }
 
 
@@ -112,7 +132,8 @@ def measure_heart(
     Args:
         labels: (x, y, slice) label volumes by phase; either phase may be absent.
     """
-    nothing: dict[str, float | None] = dict.fromkeys(("lv_ml", "rv_ml", "mass_g", "wall_mm", "length_mm"))
+    names = ("lv_ml", "rv_ml", "mass_g", "wall_mm", "length_mm", "sphericity")
+    nothing: dict[str, float | None] = dict.fromkeys(names)
     ed = _phase_measures(labels["ED"]) if "ED" in labels else nothing
     es = _phase_measures(labels["ES"]) if "ES" in labels else nothing
     body = body_surface_m2(height_cm, weight_kg)
@@ -126,10 +147,14 @@ def measure_heart(
         "lv_mass_g": ed["mass_g"],
         "wall_max_mm": ed["wall_mm"],
         "long_axis_mm": ed["length_mm"],
+        "lv_sv_ml": _maybe(operator.sub, ed["lv_ml"], es["lv_ml"]),
+        "rv_sv_ml": _maybe(operator.sub, ed["rv_ml"], es["rv_ml"]),
         "lv_mass_es_g": es["mass_g"],
         "wall_max_es_mm": es["wall_mm"],
         "long_axis_es_mm": es["length_mm"],
         "myocardium_es_ed_ratio": _ratio(es["mass_g"], ed["mass_g"]),
+        "sphericity": ed["sphericity"],
+        "sphericity_es": es["sphericity"],
         "rv_lv_edv_ratio": _ratio(ed["rv_ml"], ed["lv_ml"]),
         "body_surface_m2": body,
         "lv_edv_index_ml_m2": _ratio(ed["lv_ml"], body),

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_json, write_bytes, write_json
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
+from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 _KINDS: dict[str, tuple[type[BaseModel], type[nn.Module]]] = {
     "shape": (LabelVAEConfig, LabelVAE),
     "image": (ImageModelConfig, ImageModel),
+    "segmenter": (SegmenterConfig, Segmenter),
 }
 
 
@@ -40,10 +42,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save_model(folder: Path, kind: str, model: nn.Module, *, half: bool = False, **facts: Any) -> None:
-    """Writes a shape or image model: weights, then the description that makes the folder a model.
+    """Writes a model: weights, then the description that makes the folder a model.
 
     Args:
-        kind: "shape" or "image".
+        kind: "shape", "image" or "segmenter".
         half: store floating-point weights as fp16.
         facts: whatever else belongs in model.json (where it was trained, how).
     """
@@ -94,4 +96,11 @@ def load_image_model(folder: Path, device: str = "cpu") -> ImageModel:
     """The image model of a run or atlas folder, in evaluation mode. Raises `CardiomorphError`."""
     model = _load(Path(folder), "image", device)
     assert isinstance(model, ImageModel)
+    return model
+
+
+def load_segmenter(folder: Path, device: str = "cpu") -> Segmenter:
+    """The segmenter of a run folder, in evaluation mode. Raises `CardiomorphError`."""
+    model = _load(Path(folder), "segmenter", device)
+    assert isinstance(model, Segmenter)
     return model

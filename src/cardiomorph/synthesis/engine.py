@@ -61,7 +61,7 @@ def _codes_on_grid(trajectory: Trajectory, phase: Phase, parent: Parent, job: He
     codes = trajectory.codes[phase]
     if job.slices == "32":
         return codes
-    n = max(1, round(trajectory.length_mm[phase] / parent.geometry.slice_spacing_mm))
+    n = max(1, round(trajectory.length_mm[phase] / parent.geometry.slice_spacing_mm(phase)))
     return equalise(codes, n)
 
 

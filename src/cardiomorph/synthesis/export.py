@@ -13,10 +13,11 @@ import numpy as np
 
 from cardiomorph.anatomy import PHASES, Label
 from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.sources.nnunet import SUBJECTS
 from cardiomorph.data.subject import Entry, Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import folder_in_place, read_json, write_json
+from cardiomorph.files import folder_in_place, read_json, write_csv, write_json
 from cardiomorph.progress import console, track
 from cardiomorph.volume import write_nifti
 
@@ -80,10 +81,15 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
             "file_ending": ".nii.gz",
         },
     )
+    parents = {entry.id: read_json(entry.folder / "provenance.json")["parent"] for entry in synthetic}
+    rows = [
+        {"subject": name, "group": group, "synthetic": "yes" if name in parents else "no", "parent": parents.get(name)}
+        for name, group in groups.items()
+    ]
+    write_csv(folder / SUBJECTS, rows)
     if not originals:
         console.print("no splits written: without --real there is no patient to validate on")
         return
-    parents = {entry.id: read_json(entry.folder / "provenance.json")["parent"] for entry in synthetic}
     real = {entry.id: groups[entry.id] for entry in originals}
     write_json(folder / "splits_final.json", folds(real, parents, find_twins(prints), seed))
 

@@ -6,6 +6,7 @@ Every subject is a folder in ACDC's layout, so that the output is itself a sourc
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,39 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.progress import console, track
 from cardiomorph.synthesis.engine import Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
-from cardiomorph.volume import write_nifti
+from cardiomorph.volume import Volume, write_nifti
 
 _REQUEST = "synthesis.json"
 _FRAME: dict[Phase, int] = {"ED": 1, "ES": 2}
+
+
+def write_acdc_files(
+    place: Path,
+    name: str,
+    group: str,
+    labels: Mapping[Phase, Volume],
+    images: Mapping[Phase, Volume],
+    body: tuple[float | None, float | None],
+) -> None:
+    """Writes a subject's NIfTI files and Info.cfg as ACDC has them. ``body`` is height in cm and weight in kg."""
+    for phase in PHASES:
+        stem = f"{name}_frame{_FRAME[phase]:02d}"
+        write_nifti(place / f"{stem}_gt.nii.gz", labels[phase])
+        if phase in images:
+            write_nifti(place / f"{stem}.nii.gz", images[phase])
+    info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 2}
+    if all(body):
+        info |= {"Height": body[0], "Weight": body[1]}
+    write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
 
 
 def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     """Writes one heart's folder: NIfTI images and labels, Info.cfg, measures.json, provenance.json."""
     job, parent = heart.job, atlas.parent(heart.job.source)
     folder = output / job.name
+    body = (parent.height_cm, parent.weight_kg)
     with folder_in_place(folder) as place:
-        for phase in PHASES:
-            stem = f"{job.name}_frame{_FRAME[phase]:02d}"
-            write_nifti(place / f"{stem}_gt.nii.gz", heart.labels[phase])
-            if phase in heart.images:
-                write_nifti(place / f"{stem}.nii.gz", heart.images[phase])
-        info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": job.target, "NbFrame": 2}
-        if parent.height_cm and parent.weight_kg:
-            info |= {"Height": parent.height_cm, "Weight": parent.weight_kg}
-        write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
+        write_acdc_files(place, job.name, job.target, heart.labels, heart.images, body)
         write_json(place / "measures.json", {"subject": job.name, "group": job.target, **heart.measures})
         write_json(place / "provenance.json", _provenance(heart, atlas))
     return folder

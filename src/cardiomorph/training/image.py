@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.splits import Split
 from cardiomorph.models.discriminator import (
     Discriminator,
     DiscriminatorConfig,
@@ -87,9 +88,9 @@ class ImageTask:
         self.model = ImageModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judge = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.labels, self.images = _tensors(cohort, "train")
+        self.labels, self.images = cohort_tensors(cohort, "train")
         held = cohort.ids("heldout")
-        self.heldout = _tensors(cohort, "heldout") if held else (self.labels[:0], self.images[:0])
+        self.heldout = cohort_tensors(cohort, "heldout") if held else (self.labels[:0], self.images[:0])
         self.modules: dict[str, nn.Module] = {
             "model": self.model,
             "discriminator": self.judge,
@@ -197,7 +198,8 @@ class ImageTask:
         return image_sheet([images[chosen].float().numpy(), repainted.numpy()])
 
 
-def _tensors(cohort: Cohort, split: Any) -> tuple[Tensor, Tensor]:
+def cohort_tensors(cohort: Cohort, split: Split) -> tuple[Tensor, Tensor]:
+    """Labels (n, size, size) uint8 and images (n, size, size) float16 of a split's slices."""
     slices = cohort.slices(split, images=True)
     assert slices.images is not None, "asked for above"
     return torch.from_numpy(slices.labels), torch.from_numpy(slices.images)

@@ -131,22 +131,25 @@ class ShapeTask:
         """Dice over all held-out slices together, by structure, and their mean."""
         if not len(self.heldout):
             return {}
-        confusion = torch.bincount(
-            (self.heldout.long() * N_CLASSES + self._reconstructed(self.heldout)).flatten(),
-            minlength=N_CLASSES**2,
-        ).view(N_CLASSES, N_CLASSES)
-        scores = {
-            f"dice_{label.name.lower()}": float(
-                2 * confusion[label, label] / (confusion[label].sum() + confusion[:, label].sum())
-            )
-            for label in STRUCTURES
-        }
-        return {"dice": sum(scores.values()) / len(scores), **scores}
+        return pooled_dice(self.heldout, self._reconstructed(self.heldout))
 
     def picture(self) -> NDArray[np.float32]:
         source = self.heldout if len(self.heldout) else self.labels
         shown = source[torch.linspace(0, len(source) - 1, 12).long()]
         return label_sheet([shown.numpy(), self._reconstructed(shown).numpy()])
+
+
+def pooled_dice(truth: Tensor, predicted: Tensor) -> dict[str, float]:
+    """Dice over all slices together, (n, size, size) integers each: ``dice_rv`` and so on, and their mean ``dice``."""
+    confusion = torch.bincount((truth.long() * N_CLASSES + predicted).flatten(), minlength=N_CLASSES**2)
+    confusion = confusion.view(N_CLASSES, N_CLASSES)
+    scores = {
+        f"dice_{label.name.lower()}": float(
+            2 * confusion[label, label] / (confusion[label].sum() + confusion[:, label].sum())
+        )
+        for label in STRUCTURES
+    }
+    return {"dice": sum(scores.values()) / len(scores), **scores}
 
 
 def train_shape(

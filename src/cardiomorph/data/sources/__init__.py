@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from cardiomorph.data.sources import acdc, mnms, mnms2
+from cardiomorph.data.sources import acdc, mnms, mnms2, nnunet
 from cardiomorph.data.subject import Entry
 from cardiomorph.errors import CardiomorphError
 
@@ -22,7 +22,7 @@ class Source(Protocol):
     def find(self, folder: Path) -> list[Entry]: ...
 
 
-SOURCES: dict[str, Source] = {"acdc": acdc, "mnms": mnms, "mnms2": mnms2}
+SOURCES: dict[str, Source] = {"acdc": acdc, "mnms": mnms, "mnms2": mnms2, "nnunet": nnunet}
 
 
 def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]:
@@ -42,8 +42,8 @@ def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]
         raise CardiomorphError(
             "no data set of a known layout was found here",
             where=folder,
-            fix="Expected is ACDC (patientXXX/Info.cfg), M&Ms (a CSV with 'External code' and *_sa.nii.gz) or "
-            "M&Ms-2 (a CSV with 'SUBJECT_CODE' and *_SA_ED.nii.gz). Is it one folder further in?",
+            fix="Expected is ACDC (patientXXX/Info.cfg), M&Ms (a CSV with 'External code' and *_sa.nii.gz), "
+            "M&Ms-2 (a CSV with 'SUBJECT_CODE' and *_SA_ED.nii.gz) or nnU-Net (labelsTr). Is it a folder further in?",
         )
     entries = SOURCES[name].find(folder)
     if not entries:

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Phase
-from cardiomorph.data.subject import Entry, Frame, Subject, checked_group, checked_image, checked_label
+from cardiomorph.data.subject import Codes, Entry, Frame, Subject, checked_group, checked_image, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_nifti
 
 _INFO = "Info.cfg"
 
 
-def _subject_folders(folder: Path) -> list[Path]:
+def subject_folders(folder: Path) -> list[Path]:
     """Folders with an Info.cfg or frames. One without Info.cfg is listed too, so that it is reported, not lost."""
     if (folder / _INFO).is_file() or any(folder.glob("*_frame*_gt.nii.gz")):
         return [folder]
@@ -31,11 +31,11 @@ def _subject_folders(folder: Path) -> list[Path]:
 
 
 def recognises(folder: Path) -> bool:
-    return bool(_subject_folders(folder))
+    return bool(subject_folders(folder))
 
 
 def find(folder: Path) -> list[Entry]:
-    return [Entry(child.name, child, partial(load, child)) for child in _subject_folders(folder)]
+    return [Entry(child.name, child, partial(load, child)) for child in subject_folders(folder)]
 
 
 def read_info(path: Path) -> dict[str, str]:
@@ -90,12 +90,44 @@ def load(folder: Path) -> Subject:
     )
 
 
-def _frame(folder: Path, number: int, phase: Phase) -> Frame:
+def load_partly(folder: Path, codes: Codes | None = None) -> tuple[Subject, list[str]]:
+    """Reads what can be read of a subject folder: one phase is enough, and the group may be unknown ("").
+
+    Args:
+        codes: translation of the labels' codes.
+
+    Returns:
+        The subject, with the phases that could be read, and what kept the others out.
+    """
+    path = folder / _INFO
+    try:
+        info = read_info(path)
+    except CardiomorphError as error:
+        return Subject(folder.name, "", {}), [str(error)]  # type: ignore[arg-type]
+    frames: dict[Phase, Frame] = {}
+    problems: list[str] = []
+    for phase in PHASES:
+        try:
+            frames[phase] = _frame(folder, _frame_number(info, phase, path), phase, codes)
+        except CardiomorphError as error:
+            problems.append(f"{phase}: {error}")
+    subject = Subject(
+        id=folder.name,
+        group=info.get("Group", ""),  # type: ignore[arg-type]
+        frames=frames,
+        height_cm=_optional_number(info, "Height"),
+        weight_kg=_optional_number(info, "Weight"),
+        vendor=info.get("Vendor"),
+    )
+    return subject, problems
+
+
+def _frame(folder: Path, number: int, phase: Phase, codes: Codes | None = None) -> Frame:
     image_path = folder / f"{folder.name}_frame{number:02d}.nii.gz"
     label_path = folder / f"{folder.name}_frame{number:02d}_gt.nii.gz"
     if not label_path.exists():
         raise CardiomorphError(f"Info.cfg names frame {number} as {phase}, but this file is missing", where=label_path)
-    label = checked_label(read_nifti(label_path), label_path)
+    label = checked_label(read_nifti(label_path), label_path, codes)
     if not image_path.exists():
         return Frame(label)
     return Frame(label, checked_image(read_nifti(image_path), label, image_path))

@@ -1,0 +1,153 @@
+"""Hearts to be judged, wherever they lie: a prepared cohort, a synthesis, or any folder in a known layout.
+
+What can be read is read: a heart of one phase, of an unknown group or without images is still a heart, and what is
+missing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cardiomorph.anatomy import GROUPS, Phase
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
+from cardiomorph.data.sources import acdc, find_subjects, nnunet
+from cardiomorph.data.subject import Codes, Entry, Subject
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import digest, read_json
+from cardiomorph.volume import Volume
+
+UNKNOWN_GROUP = "unknown"
+_PARTIAL = ("acdc", "nnunet")
+
+
+@dataclass(frozen=True)
+class Heart:
+    """A heart as it lies on disk.
+
+    Attributes:
+        labels, images: (x, y, slice) by phase; a phase may be absent, and so may all images. Images in any units.
+        parent: the healthy subject that a synthetic heart came from, where its provenance says so.
+        problems: what could not be read, in words.
+        prepared: the same heart as the cohort's slices; None where it has one phase only.
+    """
+
+    id: str
+    group: str
+    labels: Mapping[Phase, Volume]
+    images: Mapping[Phase, Volume]
+    height_cm: float | None
+    weight_kg: float | None
+    parent: str | None
+    problems: tuple[str, ...]
+    prepared: PreparedSubject | None
+
+
+@dataclass(frozen=True)
+class HeartFile:
+    """A heart that was found but not yet read; can be sent to another process."""
+
+    id: str
+    files: tuple[Path, ...]
+    load: Callable[[], Heart]
+
+    def fingerprint(self) -> str:
+        """Changes when one of its files does."""
+        return "".join(digest(path)[:12] for path in self.files)
+
+
+def cohort_hearts(cohort: Cohort, ids: list[str] | None = None) -> list[HeartFile]:
+    """The hearts of a prepared cohort, all or some."""
+    return [
+        HeartFile(
+            name, (cohort.folder / "subjects" / f"{name}.safetensors",), partial(_from_cohort, cohort.folder, name)
+        )
+        for name in (cohort.ids() if ids is None else ids)
+    ]
+
+
+def _from_cohort(folder: Path, name: str) -> Heart:
+    prepared = Cohort(folder).load(name)
+    labels = {phase: prepared.label_volume(phase) for phase in prepared.frames}
+    images = {
+        phase: Volume(np.moveaxis(frame.image, 0, -1), labels[phase].spacing_mm)
+        for phase, frame in prepared.frames.items()
+        if frame.image is not None
+    }
+    return Heart(name, prepared.group, labels, images, prepared.height_cm, prepared.weight_kg, None, (), prepared)
+
+
+def folder_hearts(folder: Path, grid: PreparationConfig, codes: Codes | None = None) -> list[HeartFile]:
+    """The hearts of a folder: a prepared cohort, or a data set in a known layout.
+
+    Args:
+        grid: how the cohort they are compared with was prepared.
+        codes: translation of their label codes; for the layouts of ACDC and nnU-Net.
+
+    Raises:
+        CardiomorphError: no such folder, no known layout, ``codes`` for another layout.
+    """
+    if (folder / "cohort.json").is_file():
+        return cohort_hearts(Cohort(folder))
+    layout, entries = find_subjects(folder)
+    if codes and layout not in _PARTIAL:
+        raise CardiomorphError(f"--labels cannot be used with the layout of {layout}", where=folder)
+    return [HeartFile(e.id, _files(e, layout), partial(_from_entry, e, layout, grid, codes)) for e in entries]
+
+
+def _files(entry: Entry, layout: str) -> tuple[Path, ...]:
+    if layout == "nnunet":
+        labels = list(nnunet.cases(entry.folder)[entry.id].values())
+        images = [entry.folder / "imagesTr" / path.name.replace(".nii.gz", "_0000.nii.gz") for path in labels]
+        return (*labels, *(path for path in images if path.exists()))
+    if layout == "acdc":
+        return tuple(sorted(path for path in entry.folder.iterdir() if path.suffix in (".gz", ".cfg", ".nii")))
+    return ()
+
+
+def _from_entry(entry: Entry, layout: str, grid: PreparationConfig, codes: Codes | None) -> Heart:
+    if layout == "acdc":
+        subject, problems = acdc.load_partly(entry.folder, codes)
+    elif layout == "nnunet":
+        subject, problems = nnunet.load_partly(entry.folder, entry.id, codes)
+    else:
+        subject, problems = entry.load(), []
+    if not subject.frames:
+        raise CardiomorphError("; ".join(problems), where=entry.folder)
+    prepared = None
+    if len(subject.frames) == 2:
+        try:
+            prepared = _prepared(subject, grid)
+        except CardiomorphError as error:
+            problems = [*problems, str(error)]
+    return Heart(
+        subject.id,
+        subject.group if subject.group in GROUPS else UNKNOWN_GROUP,
+        {phase: frame.label for phase, frame in subject.frames.items()},
+        {phase: frame.image for phase, frame in subject.frames.items() if frame.image is not None},
+        subject.height_cm,
+        subject.weight_kg,
+        _parent(entry),
+        tuple(problems),
+        prepared,
+    )
+
+
+def _parent(entry: Entry) -> str | None:
+    path = entry.folder / "provenance.json"
+    return read_json(path).get("parent") if path.is_file() else None
+
+
+def _prepared(subject: Subject, grid: PreparationConfig) -> PreparedSubject:
+    """The subject as the cohort's slices. One that is on the cohort's grid already is neither turned nor resampled."""
+    on_grid = all(
+        frame.label.array.shape[:2] == (grid.size, grid.size)
+        and np.allclose(frame.label.spacing_mm[:2], grid.spacing_mm, rtol=1e-3)
+        for frame in subject.frames.values()
+    )
+    return prepare_subject(subject, grid.model_copy(update={"orientation": "grid"}) if on_grid else grid)
