@@ -15,7 +15,7 @@ from cardiomorph.errors import CardiomorphError
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 Preset = Literal["tiny", "small", "base", "paper"]
-Target = Literal["DCM", "HCM", "MINF", "RV", "all"]
+Target = Literal["DCM", "HCM", "MINF", "RV", "NOR", "all"]
 SamplerName = Literal["population", "copula", "paper", "independent"]
 Flag = Parameter(negative=())
 
@@ -28,7 +28,7 @@ app = App(
         "order. Every command says what it wrote and where. Bad input ends with one message and exit code 2."
     ),
 )
-train = App(name="train", help="Train the shape model or the image model on a prepared cohort.")
+train = App(name="train", help="Train the shape model, the image model or the segmenter on a prepared cohort.")
 app.command(train)
 
 
@@ -188,6 +188,41 @@ def image_command(
     train_image(cohort, output, preset=preset, changes=config, resume=resume, device=device)
 
 
+@train.command(name="segmenter")
+def segmenter_command(
+    cohort: Path,
+    /,
+    *,
+    output: Output,
+    preset: Literal["tiny", "small", "base"] = "small",
+    config: Path | None = None,
+    resume: Annotated[bool, Flag] = False,
+    device: str = "auto",
+) -> None:
+    """Train the referee of `evaluate --segmenter`: a U-Net that labels real images.
+
+    The run folder is like the shape model's.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort, with images.
+    output:
+        Run folder.
+    preset:
+        tiny (tests), small (two cores), base (a GPU).
+    config:
+        JSON file whose keys are laid over the preset's, for instance {"epochs": 10}.
+    resume:
+        Go on from the run's last checkpoint; the result has the bytes of an uninterrupted run.
+    device:
+        auto, cpu, cuda or cuda:N.
+    """
+    from cardiomorph.training.segmenter import train_segmenter
+
+    train_segmenter(cohort, output, preset=preset, changes=config, resume=resume, device=device)
+
+
 @app.command
 def atlas(cohort: Path, /, *, shape: Path, output: Output, image: Path | None = None) -> None:
     """Build the latent atlas: codes, group statistics, correlations, and how well the models rebuild real hearts.
@@ -215,7 +250,7 @@ def synthesize(
     *,
     atlas: Path,
     output: Output,
-    target: Target = "all",
+    target: Annotated[list[Target] | None, Parameter(consume_multiple=True, negative=())] = None,
     source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
     versions: int = 5,
     severity: float = 1.0,
@@ -237,7 +272,7 @@ def synthesize(
     output:
         Folder to write; one folder a heart, in ACDC's layout.
     target:
-        Disease to morph to.
+        Diseases to morph to; all four by default. NOR draws another healthy heart.
     source:
         Healthy subjects to morph from; all of the training split by default.
     versions:
@@ -266,7 +301,7 @@ def synthesize(
         pipeline.recreate(recreate, atlas, output)
         return
     request = checked_request(
-        targets=DISEASES if target == "all" else (target,),
+        targets=DISEASES if not target or "all" in target else tuple(target),
         sources=tuple(source or ("all",)),
         versions=versions,
         severity=severity,
@@ -280,23 +315,106 @@ def synthesize(
 
 
 @app.command
-def evaluate(synth: Path, /, *, against: Path, output: Output, atlas: Path | None = None) -> None:
-    """Measure synthetic hearts beside real ones: measures.csv and report.html.
+def evaluate(
+    synth: Path,
+    /,
+    *,
+    against: Path,
+    output: Output,
+    atlas: Path | None = None,
+    segmenter: Path | None = None,
+    compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    labels: str | None = None,
+    fail_if: Annotated[list[str] | None, Parameter(negative=())] = None,
+    seed: int = 0,
+    workers: int = 2,
+) -> None:
+    """Weigh synthetic hearts against real ones: verdicts, metrics.json, measures.csv, report.html.
+
+    Function, plausibility, anatomical validity, 3D consistency, image fidelity, label match, memorisation and
+    identity, each beside its real-versus-real floor. An interrupted evaluation goes on where it stopped.
+
+    Exit code 1 where a condition of --fail-if holds.
 
     Parameters
     ----------
     synth:
-        Folder of `cardiomorph synthesize`, or any labelled folder in a known layout.
+        Folder of `cardiomorph synthesize`, or any labelled folder in the layout of ACDC, nnU-Net, M&Ms or M&Ms-2.
     against:
         Prepared cohort of real hearts.
     output:
         Report folder to write.
     atlas:
         Atlas of the synthesis; by default the one it was made with.
+    segmenter:
+        Run folder of `cardiomorph train segmenter`, for label match and the project's own features.
+    compare:
+        Another folder of hearts to lay beside the first; may be given again.
+    labels:
+        Label codes of the hearts, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
+        1:3,2:2,3:1.
+    fail_if:
+        A condition such as "validity.invalid_slices > 0.01"; may be given again.
+    seed:
+        Seed of the random halves that make the floors.
+    workers:
+        Processes.
     """
-    from cardiomorph.report.page import evaluate as run
+    from cardiomorph.report.evaluation import evaluate as run
 
-    run(synth, output, against=against, atlas=atlas)
+    result = run(
+        synth,
+        output,
+        against=against,
+        atlas=atlas,
+        segmenter=segmenter,
+        compare=compare or (),
+        codes=_codes(labels),
+        fail_if=fail_if or (),
+        seed=seed,
+        workers=workers,
+    )
+    if result.failed:
+        print(f"failed: {'; '.join(result.failed)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _codes(text: str | None) -> dict[int, int] | None:
+    """``theirs:ours,...`` as a dictionary. Raises `CardiomorphError` where it is not."""
+    if text is None:
+        return None
+    try:
+        pairs = [pair.split(":") for pair in text.split(",")]
+        codes = {int(theirs): int(ours) for theirs, ours in pairs}
+    except ValueError as error:
+        raise CardiomorphError(f"--labels is {text!r}", fix="Write for instance 1:3,2:2,3:1") from error
+    if not set(codes.values()) <= {0, 1, 2, 3}:
+        raise CardiomorphError(f"--labels {text!r} names codes that are not ours", fix="Ours are 0, 1, 2 and 3")
+    return codes
+
+
+@app.command
+def reconstruct(
+    cohort: Path, /, *, shape: Path, output: Output, split: Literal["all", "train", "heldout"] = "all"
+) -> None:
+    """Pass real hearts through the shape model and back: the control beside every sampler.
+
+    The labels are written in ACDC's layout; give the folder to `evaluate --compare`.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort.
+    shape:
+        Run folder of the shape model.
+    output:
+        New folder.
+    split:
+        Which subjects.
+    """
+    from cardiomorph.synthesis.reconstruct import reconstruct as run
+
+    run(cohort, output, shape=shape, split=None if split == "all" else split)
 
 
 @app.command

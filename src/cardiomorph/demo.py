@@ -13,11 +13,12 @@ from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.files import ensure_folder
 from cardiomorph.models.checkpoint import DESCRIPTION
 from cardiomorph.progress import console
-from cardiomorph.report.page import evaluate
+from cardiomorph.report.evaluation import evaluate
 from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.pipeline import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.training.image import IMAGE_PRESETS, train_image
+from cardiomorph.training.segmenter import SEGMENTER_PRESETS, train_segmenter
 from cardiomorph.training.shape import SHAPE_PRESETS, train_shape
 
 SUBJECTS_PER_GROUP = 10
@@ -42,12 +43,15 @@ def run_demo(output: Path, *, seed: int = 0) -> Path:
     image = IMAGE_PRESETS["tiny"].model_copy(update={"seed": seed})
     if not (output / "image" / DESCRIPTION).exists():
         train_image(cohort, output / "image", config=image, resume=True)
+    judge = SEGMENTER_PRESETS["tiny"].model_copy(update={"seed": seed})
+    if not (output / "segmenter" / DESCRIPTION).exists():
+        train_segmenter(cohort, output / "segmenter", config=judge, resume=True)
     console.rule("atlas")
     atlas = build_atlas(cohort, output / "atlas", shape=output / "shape", image=output / "image")
     console.rule("synthesis")
     request = SynthesisRequest(sources=tuple(list(atlas.parents)[:3]), versions=2, seed=seed)
     synthesize(atlas, output / "hearts", request)
     console.rule("report")
-    page = evaluate(output / "hearts", output / "report", against=cohort)
+    page = evaluate(output / "hearts", output / "report", against=cohort, segmenter=output / "segmenter").page
     console.print(f"\nOpen {page} in a browser; the hearts are in {output / 'hearts'}.")
     return page

@@ -26,7 +26,8 @@ from cardiomorph.volume import Volume
 Picture = NDArray[np.float32]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches that needs no display."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -57,7 +58,7 @@ def overlay(label: NDArray[np.integer], image: NDArray[np.floating] | None, opac
 def transition_strips(rows: Mapping[str, Sequence[Picture]], severities: Sequence[float], title: str) -> Figure:
     """Fig. 2: one row a disease and view, one column a severity."""
     count = len(severities)
-    figure = _figure(1.5 * count + 1.0, 1.5 * len(rows) + 0.5)
+    figure = new_figure(1.5 * count + 1.0, 1.5 * len(rows) + 0.5)
     axes = figure.subplots(len(rows), count, squeeze=False)
     for row, (name, pictures) in enumerate(rows.items()):
         line = axes[row]
@@ -79,7 +80,7 @@ def measure_distributions(
     groups: Sequence[str],
 ) -> Figure:
     """Fig. 3: for each measure and group, real hearts (open) beside synthetic ones (filled): box and points."""
-    figure = _figure(9.5, 2.7 * len(columns))
+    figure = new_figure(9.5, 2.7 * len(columns))
     axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
     for axis, (column, name) in zip(axes, columns.items(), strict=True):
         for position, group in enumerate(groups):
@@ -104,7 +105,7 @@ def _box(axis: Any, position: float, values: Sequence[float], colour: str, fille
 
 def heart_surfaces(hearts: Mapping[str, Volume], title: str) -> Figure:
     """Fig. 4: RV and epicardial surfaces side by side, base up."""
-    figure = _figure(3.0 * len(hearts), 3.6)
+    figure = new_figure(3.0 * len(hearts), 3.6)
     for index, (name, volume) in enumerate(hearts.items()):
         axis = figure.add_subplot(1, len(hearts), index + 1, projection="3d")
         _surface(axis, volume)
@@ -152,7 +153,7 @@ def correlation_matrices(matrices: Mapping[str, NDArray[np.float64]], title: str
     """Fig. 5: correlation matrices on one colour scale from -1 to 1."""
     columns = min(4, len(matrices))
     rows = -(-len(matrices) // columns)
-    figure = _figure(2.5 * columns + 0.5, 2.5 * rows + 0.3)
+    figure = new_figure(2.5 * columns + 0.5, 2.5 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat[len(matrices) :]:
         axis.set_axis_off()

@@ -39,11 +39,11 @@ class SegmenterTrainingConfig(BaseModel):
     seed: int = Field(0, ge=0)
 
 
-_BASE = SegmenterTrainingConfig()
+_BASE = SegmenterTrainingConfig(model=SegmenterConfig(width=12), epochs=12, learning_rate=2e-3)
 SEGMENTER_PRESETS: dict[str, SegmenterTrainingConfig] = {
     "tiny": _BASE.model_copy(update={"model": SegmenterConfig(width=6), "epochs": 4, "learning_rate": 3e-3}),
     "small": _BASE,
-    "base": _BASE.model_copy(update={"model": SegmenterConfig(width=32), "epochs": 100}),
+    "base": SegmenterTrainingConfig(model=SegmenterConfig(width=32), epochs=100),
 }
 
 

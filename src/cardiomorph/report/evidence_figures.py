@@ -1,0 +1,141 @@
+"""Figures of the evidence: distances beside floors, failures, through-plane measures, cases side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cardiomorph.report.figures import Picture, new_figure
+
+_COLOURS = ("#1f5fa8", "#d95f02", "#7570b3", "#1b9e77", "#e7298a", "#666666")
+
+
+def _clean(axis: object) -> None:
+    axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
+
+
+def distances_beside_floors(
+    distances: Mapping[str, Mapping[str, float]], floors: Mapping[str, float], title: str
+) -> Figure:
+    """Distances in units of the real halves' 95 % floor, one row a comparison, one mark a set.
+
+    Args:
+        distances: by set, by comparison.
+        floors: by comparison, above zero.
+    """
+    names = list(floors)
+    figure = new_figure(7.5, 0.24 * len(names) + 1.4)
+    axis = figure.subplots()
+    axis.axvspan(0, 1, color="#1a7f4b", alpha=0.12)
+    for index, (label, found) in enumerate(distances.items()):
+        points = [(found[name] / floors[name], row) for row, name in enumerate(names) if name in found]
+        axis.plot(*zip(*points, strict=True), "o", color=_COLOURS[index % len(_COLOURS)], markersize=5, label=label)
+    axis.axvline(1, color="#1a7f4b", linewidth=1)
+    axis.set_xscale("symlog", linthresh=2)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlabel("distance / 95 % floor of real halves")
+    axis.set_title(title, fontsize=10)
+    axis.legend(fontsize=8, frameon=False)
+    _clean(axis)
+    return figure
+
+
+def failure_rates(rates: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    """Bars of failure rates in percent, a group of bars a criterion, a colour a set; "real" is grey."""
+    criteria = list(next(iter(rates.values())))
+    figure = new_figure(7.5, 0.3 * len(criteria) + 1.2)
+    axis = figure.subplots()
+    width = 0.8 / len(rates)
+    for index, (label, found) in enumerate(rates.items()):
+        rows = np.arange(len(criteria)) + (index - 0.5 * (len(rates) - 1)) * width
+        colour = "#999999" if label == "real" else _COLOURS[index % len(_COLOURS)]
+        axis.barh(rows, [100 * found.get(name, 0.0) for name in criteria], width, color=colour, label=label)
+    axis.set_yticks(range(len(criteria)), [name.replace("_", " ") for name in criteria], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("failing, %")
+    axis.set_title(title, fontsize=10)
+    axis.legend(fontsize=8, frameon=False)
+    _clean(axis)
+    return figure
+
+
+def ranges(values: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
+    """One panel a measure: boxes of every set, the 5-95 % range of the set named "real" shaded.
+
+    Args:
+        values: by measure, by set.
+    """
+    columns = 2
+    rows = -(-len(values) // columns)
+    figure = new_figure(9.0, 2.3 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat[len(values) :]:
+        axis.set_axis_off()
+    for axis, (measure, sets) in zip(axes.flat, values.items(), strict=False):
+        present = {name: found for name, found in sets.items() if len(found)}
+        if len(present.get("real", ())):
+            axis.axvspan(*np.percentile(present["real"], [5, 95]), color="#1a7f4b", alpha=0.12)
+        box = axis.boxplot(
+            list(present.values()),
+            vert=False,
+            widths=0.6,
+            patch_artist=True,
+            showfliers=True,
+            flierprops={"markersize": 2},
+        )
+        for index, (patch, name) in enumerate(zip(box["boxes"], present, strict=True)):
+            patch.set(facecolor="#cccccc" if name == "real" else _COLOURS[(index - 1) % len(_COLOURS)], alpha=0.8)
+        axis.set_yticks(range(1, len(present) + 1), list(present), fontsize=8)
+        axis.set_title(measure.replace("_", " "), fontsize=9)
+        _clean(axis)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def stack_strips(rows: Mapping[str, Sequence[Picture]], title: str) -> Figure:
+    """Hearts as rows of slices from base to apex."""
+    columns = max(len(pictures) for pictures in rows.values())
+    figure = new_figure(1.0 * columns + 0.6, 1.1 * len(rows) + 0.4)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, pictures) in zip(axes, rows.items(), strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, picture in zip(line, pictures, strict=False):
+            axis.imshow(picture)
+        line[0].set_title(name, fontsize=7, loc="left")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def pairs(found: Sequence[tuple[str, Picture, str, Picture]], title: str) -> Figure:
+    """Pictures two by two, one pair a column."""
+    figure = new_figure(1.9 * len(found) + 0.4, 4.4)
+    axes = figure.subplots(2, len(found), squeeze=False)
+    for column, (above_name, above, below_name, below) in enumerate(found):
+        for axis, name, picture in ((axes[0, column], above_name, above), (axes[1, column], below_name, below)):
+            axis.imshow(picture)
+            axis.set_title(name, fontsize=6)
+            axis.set_axis_off()
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def histograms(shares: Mapping[str, NDArray[np.float64]], edges: NDArray[np.float64], title: str) -> Figure:
+    """Intensity histograms of several sets as outlines."""
+    figure = new_figure(7.0, 2.8)
+    axis = figure.subplots()
+    for index, (name, share) in enumerate(shares.items()):
+        colour = "#555555" if name == "real" else _COLOURS[(index - 1) % len(_COLOURS)]
+        axis.stairs(
+            100 * share, edges, color=colour, label=name, fill=name == "real", alpha=0.35 if name == "real" else 1
+        )
+    axis.set_xlabel("intensity, as prepared")
+    axis.set_ylabel("voxels, %")
+    axis.set_title(title, fontsize=10)
+    axis.legend(fontsize=8, frameon=False)
+    _clean(axis)
+    return figure

@@ -1,0 +1,155 @@
+"""The paper's own figures, made from a run: Figs. 2 (transitions), 4 (surfaces), 5 (matrices); how the draws went."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cardiomorph.anatomy import DISEASES, GROUP_NAMES, HEALTHY, PHASES
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.files import read_json
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.correlation import kendall_matrix
+from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.latent.trajectory import decode_labels, morph
+from cardiomorph.report import figures
+from cardiomorph.report.figures import Picture
+from cardiomorph.report.page import Section
+from cardiomorph.synthesis.engine import paint, synthesize_heart
+from cardiomorph.synthesis.morph_series import SEVERITIES
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
+from cardiomorph.volume import Volume
+
+_SHARES = ("share_out_of_bounds", "share_clipped")
+
+
+def draw_section(synth: Path) -> Section:
+    """How the draws went, from each heart's provenance: share of code elements outside the group's range."""
+    shares: dict[str, dict[str, list[float]]] = {}
+    for path in sorted(synth.glob("*/provenance.json")):
+        facts = read_json(path)
+        mine = shares.setdefault(facts["job"]["target"], {})
+        for key in _SHARES:
+            if key in facts["draw"]:
+                mine.setdefault(key, []).append(facts["draw"][key])
+    lines = ["<tr><th>group</th><th>draws</th><th>out of bounds, %</th><th>clipped to the bounds, %</th></tr>"]
+    for group, found in shares.items():
+        cells = [f"{100 * np.mean(found[key]):.1f}" if key in found else "–" for key in _SHARES]
+        lines.append(
+            f"<tr><th>{group}</th><td>{len(found['share_out_of_bounds'])}</td><td>{cells[0]}</td><td>{cells[1]}</td></tr>"
+        )
+    return Section(
+        "Draws",
+        "Mean share of a drawn heart's latent elements outside its group's own [min, max] as the draw left them, and "
+        "the share that a sampler clipped to keep them inside.",
+        table=f"<table>{''.join(lines)}</table>",
+    )
+
+
+def first_parent(atlas: Atlas, request: SynthesisRequest) -> str:
+    return next(iter(atlas.parents)) if request.sources == ("all",) else request.sources[0]
+
+
+def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -> HeartJob:
+    facts = {
+        "source": first_parent(atlas, request),
+        "target": target,
+        "version": 1,
+        "severity": 1.0,
+        "sampler": request.sampler,
+        "slices": "32",
+        "images": False,
+        "seed": request.seed,
+    }
+    return HeartJob.model_validate(facts | changes)
+
+
+def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
+    parent = atlas.parent(first_parent(atlas, request))
+    drawn = {}
+    for target in [t for t in request.targets if t != HEALTHY] or list(DISEASES):
+        if target not in atlas.groups:
+            continue
+        job = _job(atlas, request, target)
+        draw = job.sampler.draw(atlas.group(target), parent.trajectory, job.rng())
+        rows: dict[str, list[Picture]] = {}
+        for phase in PHASES:
+            middle = parent.trajectory.codes[phase].shape[0] * 2 // 5
+            codes = np.stack([morph(parent.trajectory, draw.trajectory, a).codes[phase][middle] for a in SEVERITIES])
+            labels = decode_labels(atlas.shape_model, codes)
+            painted = None
+            if parent.styles is not None:
+                style = np.repeat(parent.styles[phase][middle : middle + 1], len(SEVERITIES), axis=0)
+                painted = paint(atlas.image_model, style, labels)
+                rows[f"{phase} image"] = [
+                    figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
+                ]
+            rows[f"{phase} label"] = [figures.overlay(label, None) for label in labels]
+        title = f"{HEALTHY} to {target}: {GROUP_NAMES[target]}"
+        drawn[f"transition_{target}"] = figures.transition_strips(rows, SEVERITIES, title)
+    return Section(
+        "From healthy to diseased (the paper's Fig. 2)",
+        f"One slice of {parent.id}, about two fifths of the way from base to apex, as severity grows.",
+        drawn,
+    )
+
+
+def surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) -> Section:
+    drawn = {}
+    for target in request.targets:
+        real = next((cohort.load(name) for name in cohort.ids(group=target)), None)  # type: ignore[arg-type]
+        if target not in atlas.groups or real is None:
+            continue
+        names: dict[str, None] = dict.fromkeys(("independent", "paper", request.sampler.name))
+        hearts: dict[str, Volume] = {
+            name: synthesize_heart(atlas, _job(atlas, request, target, sampler=sampler_named(name))).labels["ED"]
+            for name in names
+        }
+        hearts[f"real ({target})"] = real.label_volume("ED")
+        drawn[f"surfaces_{target}"] = figures.heart_surfaces(hearts, f"{target}, end-diastole")
+    return Section(
+        "Consistency in 3D (the paper's Fig. 4)",
+        "Epicardial and right-ventricular surfaces, base up, smoothed within slices but never across them: "
+        "uncorrelated draw, the paper's correlated draw, this run's sampler, and a real heart of the group.",
+        drawn,
+    )
+
+
+def matrix_sections(atlas: Atlas) -> list[Section]:
+    latent = {f"{g} {p}": s.phases[p].kendall for g, s in atlas.groups.items() for p in PHASES}
+    parent = next(iter(atlas.parents.values()))
+    slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
+    report = atlas.description["diagnostics"]["matrices"]
+    lines = [
+        "<tr><th>matrix</th><th>n</th><th>rank</th><th>smallest eigenvalue</th><th>condition</th>"
+        "<th>repair, Frobenius</th></tr>"
+    ]
+    for kind, matrices in report.items():
+        for name, forms in matrices.items():
+            for form, facts in forms.items():
+                condition = f"{facts['condition']:.3g}" if facts["condition"] else "–"
+                lines.append(
+                    f"<tr><th>{kind} {html.escape(name)} {form}</th><td>{facts['size']}</td><td>{facts['rank']}</td>"
+                    f"<td>{facts['smallest_eigenvalue']:.3g}</td><td>{condition}</td>"
+                    f"<td>{facts['repair_frobenius']:.3g}</td></tr>"
+                )
+    return [
+        Section(
+            "Correlation matrices (the paper's Fig. 5)",
+            "Kendall's tau between the latent dimensions over all slices of a group, and between the slices of one "
+            "healthy subject.",
+            {
+                "correlation_latent": figures.correlation_matrices(latent, "latent dimensions, by group and phase"),
+                "correlation_slices": figures.correlation_matrices(slices, "slices, base to apex"),
+            },
+        ),
+        Section(
+            "Diagnostics of the matrices",
+            "A matrix with an eigenvalue below 1e-4 has no usable Cholesky factor; its eigenvalues are raised to that "
+            "floor and the diagonal set back to one. The last column is how far that moved it.",
+            table=f"<details><summary>{len(lines) - 1} matrices</summary><table>{''.join(lines)}</table></details>",
+        ),
+    ]
