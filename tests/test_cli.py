@@ -38,12 +38,17 @@ def walk(acdc_tree, tmp_path_factory):
     run("train", "image", root / "cohort", "-o", root / "image", "--preset", "tiny", "--config", root / "image.json")
     run("atlas", root / "cohort", "--shape", root / "shape", "--image", root / "image", "-o", root / "atlas")
     run("synthesize", "--atlas", root / "atlas", "--target", "HCM", "--versions", 1, "-o", root / "hearts")
-    run("evaluate", root / "hearts", "--against", root / "cohort", "-o", root / "report")
+    (root / "segmenter.json").write_text(json.dumps({"epochs": 1, "batch_size": 8, "model": {"width": 2}}))
+    judge = ("--preset", "tiny", "--config", root / "segmenter.json")
+    run("train", "segmenter", root / "cohort", "-o", root / "segmenter", *judge)
+    run("reconstruct", root / "cohort", "--shape", root / "shape", "-o", root / "rebuilt", "--split", "heldout")
+    sets = (root / "hearts", "--against", root / "cohort", "--compare", root / "rebuilt")
+    run("evaluate", *sets, "--segmenter", root / "segmenter", "-o", root / "report")
     return root
 
 
 def test_a_run_folder_explains_itself(walk):
-    for kind in ("shape", "image"):
+    for kind in ("shape", "image", "segmenter"):
         names = {path.name for path in (walk / kind).iterdir()}
         assert {
             "run.json", "log.jsonl", "tensorboard", "checkpoint.safetensors", "model.safetensors", "model.json",
@@ -67,9 +72,26 @@ def test_the_report_is_one_file_with_the_papers_figures(walk):
     assert 'src="http' not in page
     assert "<script" not in page
     assert "<h2>Draws</h2>" in page
-    assert {row["origin"] for row in read_csv(walk / "report" / "groups.csv")} == {"real", "synthetic"}
-    rows = read_csv(walk / "report" / "measures.csv")
-    assert {row["origin"] for row in rows} == {"real", "synthetic"}
+    for table in ("groups.csv", "measures.csv"):
+        assert {row["origin"] for row in read_csv(walk / "report" / table)} == {"real", "hearts", "rebuilt"}
+
+
+def test_the_first_screen_is_a_verdict_on_every_area(walk):
+    page = (walk / "report" / "report.html").read_text()
+    verdict = page[page.index('<table class="verdict">') : page.index("<nav>")]
+    assert page.index("<h2>") > page.index("<nav>")
+    for area in ("function", "plausibility", "validity", "3D consistency of labels", "3D consistency of images",
+                 "fidelity", "label match", "memorisation", "identity"):  # fmt: skip
+        assert f"<th>{area}</th>" in verdict
+    assert "not measured" not in verdict
+
+
+def test_a_condition_that_holds_fails_the_command(walk, tmp_path):
+    evaluate = ("evaluate", walk / "rebuilt", "--against", walk / "cohort", "-o", tmp_path / "r", "--fail-if")
+    assert "failed: validity.invalid_slices >= 0" in run(*evaluate, "validity.invalid_slices >= 0", code=1)
+    run(*evaluate, "validity.invalid_slices > 1")
+    assert "was not measured" in run(*evaluate, "label_match.dice < 0.5", code=2)
+    assert "is no condition" in run(*evaluate, "validity", code=2)
 
 
 def test_measure_reads_data_sets_cohorts_syntheses_and_one_file(walk, acdc_tree, tmp_path):
@@ -121,7 +143,7 @@ def test_help_of_every_command_reads_without_torch():
         "import sys, contextlib, io\n"
         "from cardiomorph.cli import app\n"
         "for words in (['--help'], *[[c, '--help'] for c in "
-        "('demo','phantom','prepare','atlas','synthesize','evaluate','measure','export')],"
+        "('demo','phantom','prepare','atlas','synthesize','evaluate','reconstruct','measure','export')],"
         " ['train','shape','--help']):\n"
         "    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):\n"
         "        app(words)\n"

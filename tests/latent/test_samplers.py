@@ -153,12 +153,27 @@ def test_copula_recovers_marginals_and_correlations(group, parent):
 
 def test_population_without_shrinkage_recovers_the_empirical_gaussian(hearts, group, parent):
     loose, rng = wide(group), np.random.default_rng(2)
-    sampler = PopulationSampler(shrinkage=0.0)
+    sampler = PopulationSampler(shrinkage=0.0, truncated=False)
     drawn = np.stack([pack(sampler.draw(loose, parent, rng).trajectory) for _ in range(3000)])
     real = np.stack([pack(heart) for heart in hearts])
     assert np.allclose(drawn.mean(0), real.mean(0), atol=4 * real.std(0).max() / np.sqrt(3000))
     assert np.allclose(drawn.std(0), real.std(0, ddof=1), rtol=0.1)
     assert np.abs(np.corrcoef(drawn.T) - np.corrcoef(real.T)).max() < 0.1
+
+
+def test_population_stays_within_the_subjects_along_every_factor(hearts, group, parent):
+    joint, loose, rng = group.joint, wide(group), np.random.default_rng(4)
+    centred = (np.stack([pack(heart) for heart in hearts]) - joint.mean) / joint.sd
+    subjects = np.linalg.lstsq(joint.factors.T, centred.T, rcond=None)[0]
+    assert np.allclose(subjects.std(axis=1, ddof=1), 1)
+    assert np.allclose(subjects.min(axis=1), joint.factor_minimum)
+    assert np.allclose(subjects.max(axis=1), joint.factor_maximum)
+    sampler = PopulationSampler(shrinkage=0.0)
+    drawn = np.stack([pack(sampler.draw(loose, parent, rng).trajectory) for _ in range(500)])
+    coordinates = np.linalg.lstsq(joint.factors.T, ((drawn - joint.mean) / joint.sd).T, rcond=None)[0]
+    assert (coordinates >= joint.factor_minimum[:, None] - 1e-6).all()
+    assert (coordinates <= joint.factor_maximum[:, None] + 1e-6).all()
+    assert (coordinates.min(axis=1) < 0.8 * joint.factor_minimum).all()
 
 
 def test_population_fully_shrunk_recovers_the_kronecker_target(group, parent):

@@ -40,6 +40,9 @@ class JointStatistics:
     maximum: NDArray[np.float64]
     factors: NDArray[np.float64]
     """(rank, D) with F^T F the empirical correlation."""
+    factor_minimum: NDArray[np.float64]
+    """(rank,) smallest coordinate of a subject along each factor, where subjects have unit variance."""
+    factor_maximum: NDArray[np.float64]
     phase_correlation: Matrix
     slice_correlation: Matrix
     latent_correlation: Matrix
@@ -95,8 +98,9 @@ def joint_statistics(vectors: NDArray[np.float64], shape: tuple[int, ...]) -> Jo
     n = len(vectors)
     mean, sd = vectors.mean(axis=0), vectors.std(axis=0, ddof=1)
     deviations = (vectors - mean) / np.where(sd > 0, sd, 1.0) / np.sqrt(n - 1)
-    _, singular, rows = np.linalg.svd(deviations, full_matrices=False)
+    subjects, singular, rows = np.linalg.svd(deviations, full_matrices=False)
     kept = singular > 1e-10 * singular[0]
+    coordinates = np.sqrt(n - 1) * subjects[:, kept]
     n_codes = len(PHASES) * int(np.prod(shape))
     codes = deviations[:, :n_codes].reshape(n, len(PHASES), *shape)
     return JointStatistics(
@@ -105,6 +109,8 @@ def joint_statistics(vectors: NDArray[np.float64], shape: tuple[int, ...]) -> Jo
         minimum=vectors.min(axis=0),
         maximum=vectors.max(axis=0),
         factors=singular[kept, None] * rows[kept],
+        factor_minimum=coordinates.min(axis=0),
+        factor_maximum=coordinates.max(axis=0),
         phase_correlation=_mode_correlation(codes, 1),
         slice_correlation=_mode_correlation(codes, 2),
         latent_correlation=_mode_correlation(codes, 3),

@@ -1,7 +1,8 @@
 """One joint Gaussian over ED codes, ES codes and both lengths: phases agree and the length changes with the disease.
 
-The group's empirical covariance, shrunk towards a Kronecker target (`statistics.JointStatistics`); bounds kept by
-clipping, whose share is reported.
+The group's empirical covariance, shrunk towards a Kronecker target (`statistics.JointStatistics`). Along each factor
+of the empirical covariance the draw stays within the range of the group's own subjects (a truncated normal): tails that
+no patient reaches are where hearts stop being hearts. What is still out of an element's bounds is clipped and counted.
 """
 
 from __future__ import annotations
@@ -9,24 +10,27 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import ndtr, ndtri
 
 from cardiomorph.latent.samplers.draw import Draw, share_out_of_bounds
-from cardiomorph.latent.statistics import GroupStatistics, TargetCorrelation, unpack
+from cardiomorph.latent.statistics import GroupStatistics, JointStatistics, TargetCorrelation, unpack
 from cardiomorph.latent.trajectory import Trajectory
 
 
 class PopulationSampler(BaseModel):
-    """v ~ N(mean, (1 - s) S + s T), clipped to the group's bounds."""
+    """v = mean + sd (sqrt(1 - s) F^T e + sqrt(s) t), e truncated normal, t ~ N(0, T); clipped to the group's bounds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: Literal["population"] = "population"
-    shrinkage: float = Field(0.2, ge=0, le=1, description="weight of the Kronecker target")
+    shrinkage: float = Field(0.05, ge=0, le=1, description="weight s of the Kronecker target T")
+    truncated: bool = Field(True, description="keep every factor within the range of the group's subjects")
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
         joint = group.joint
         shape = group.phases["ED"].mean.shape
-        empirical = joint.factors.T @ rng.standard_normal(len(joint.factors))
+        empirical = joint.factors.T @ self._coordinates(joint, rng)
         target = TargetCorrelation(joint).colour(rng.standard_normal(len(joint.mean)))
         weight = self.shrinkage
         vector = joint.mean + joint.sd * (np.sqrt(1.0 - weight) * empirical + np.sqrt(weight) * target)
@@ -39,3 +43,10 @@ class PopulationSampler(BaseModel):
                 "share_clipped": share_out_of_bounds(drawn, group),
             },
         )
+
+    def _coordinates(self, joint: JointStatistics, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Standard normal coordinates along the factors, each cut off where the group's subjects end."""
+        if not self.truncated:
+            return rng.standard_normal(len(joint.factors))
+        low, high = ndtr(joint.factor_minimum), ndtr(joint.factor_maximum)
+        return np.asarray(ndtri(low + rng.uniform(size=len(low)) * (high - low)))
