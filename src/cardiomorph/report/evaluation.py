@@ -202,18 +202,21 @@ def _identity(
 
 def _write_tables(output: Path, sets: Sequence[HeartSet], real: Sequence[Record]) -> None:
     origins: dict[str, Sequence[Record]] = {"real": real, **{s.name: s.records for s in sets}}
+    invalid = {s.name: s.summary.invalid for s in sets}
     rows: list[Row] = []
     for origin, records in origins.items():
-        rows += [{"origin": origin, "subject": r.id, "group": r.group, **_flat(r)} for r in records]
+        for record in records:
+            row: Row = {"origin": origin, "subject": record.id, "group": record.group, **_flat(record)}
+            rows.append(row | {"invalid_slices": invalid.get(origin, {}).get(record.id)})
     write_csv(output / "measures.csv", rows, ("origin", "subject", "group", *MEASURE_COLUMNS))
     summaries: list[Row] = []
     for origin, records in origins.items():
         for group, summary in group_summary([{"group": r.group, **r.measures} for r in records]).items():
-            row: Row = {"group": group, "origin": origin, "n": summary["n"]}
+            entry: Row = {"group": group, "origin": origin, "n": summary["n"]}
             for column in MEASURE_COLUMNS:
                 if column in summary:
-                    row |= {f"{column}_mean": summary[column]["mean"], f"{column}_sd": summary[column]["sd"]}
-            summaries.append(row)
+                    entry |= {f"{column}_mean": summary[column]["mean"], f"{column}_sd": summary[column]["sd"]}
+            summaries.append(entry)
     write_csv(output / "groups.csv", summaries)
 
 
