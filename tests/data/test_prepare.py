@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_volumes_survive_preparation(group, spacing_mm, slice_mm):
     for phase, frame in subject.frames.items():
         after = prepared.label_volume(phase)
         heart = (frame.label.array > 0).sum() * frame.label.voxel_ml
-        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=0.02)
+        # Between grids that are nearly alike (1.48 and 1.5 mm) a heart 60 pixels wide keeps or loses a whole row.
+        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=0.03)
         for label in STRUCTURES:
             before = structure_volume_ml(frame.label, label)
             assert structure_volume_ml(after, label) == pytest.approx(before, rel=0.06)
@@ -40,10 +42,11 @@ def test_volumes_survive_preparation(group, spacing_mm, slice_mm):
 
 @pytest.mark.parametrize("spacing_mm", [0.75, 1.0, 1.25, 1.5, 1.5625, 1.6, 1.8])
 def test_no_structure_shrinks_or_swells_on_the_whole(spacing_mm):
+    """Over groups and crops: how crop and source pixels meet within a heart depends on the crop's corner."""
     changes = []
-    for group in GROUPS:
+    for group, size in product(GROUPS, (112, 128, 144, 160)):
         subject = subject_at(group, spacing_mm)
-        prepared = prepare_subject(subject)
+        prepared = prepare_subject(subject, PreparationConfig(size=size))
         for phase, frame in subject.frames.items():
             changes.append(
                 [
@@ -132,8 +135,8 @@ def test_where_the_heart_lies_does_not_matter(group, right, up):
 
 
 @given(groups, in_plane_mm)
-def test_the_crop_is_centred_on_both_phases(group, spacing_mm):
-    prepared = prepare_subject(subject_at(group, spacing_mm))
+def test_as_scanned_the_crop_is_centred_on_the_box_of_both_phases(group, spacing_mm):
+    prepared = prepare_subject(subject_at(group, spacing_mm), PreparationConfig(orientation="source"))
     occupied = np.any([(frame.label > 0).any(axis=0) for frame in prepared.frames.values()], axis=0)
     for axis in (0, 1):
         where = np.flatnonzero(occupied.any(axis=1 - axis))

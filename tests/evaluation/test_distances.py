@@ -79,9 +79,7 @@ def test_the_floor_is_the_mean_and_the_95th_percentile_of_what_the_distance_says
 @given(samples, seeds, st.floats(0.1, 10), st.floats(-50, 50))
 def test_a_wasserstein_floor_scales_with_the_unit_and_forgets_the_offset(values, seed, factor, offset):
     here = split_half_floor(values, wasserstein, np.random.default_rng(seed), splits=10)
-    there = split_half_floor(
-        factor * np.asarray(values) + offset, wasserstein, np.random.default_rng(seed), splits=10
-    )
+    there = split_half_floor(factor * np.asarray(values) + offset, wasserstein, np.random.default_rng(seed), splits=10)
     assert there.mean == pytest.approx(factor * here.mean, abs=1e-8)
     assert there.p95 == pytest.approx(factor * here.p95, abs=1e-8)
 

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from cardiomorph.report.figures import Picture, new_figure
 
+_REAL = "#999999"
 _COLOURS = ("#1f5fa8", "#d95f02", "#7570b3", "#1b9e77", "#e7298a", "#666666")
+
+
+def _colour(index: int) -> str:
+    """Grey for the real hearts, which come first, then a colour a set."""
+    return _REAL if index == 0 else _COLOURS[(index - 1) % len(_COLOURS)]
 
 
 def _clean(axis: object) -> None:
@@ -34,7 +40,12 @@ def distances_beside_floors(
         points = [(found[name] / floors[name], row) for row, name in enumerate(names) if name in found]
         axis.plot(*zip(*points, strict=True), "o", color=_COLOURS[index % len(_COLOURS)], markersize=5, label=label)
     axis.axvline(1, color="#1a7f4b", linewidth=1)
-    axis.set_xscale("symlog", linthresh=2)
+    furthest = max(found[name] / floors[name] for found in distances.values() for name in floors if name in found)
+    if furthest > 4:
+        axis.set_xscale("symlog", linthresh=2)
+        axis.set_xticks([0, 1, 2, *(ten for ten in (5, 10, 20, 50) if ten < furthest)])
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlim(0, 1.1 * max(1.0, furthest))
     axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlabel("distance / 95 % floor of real halves")
@@ -52,8 +63,7 @@ def failure_rates(rates: Mapping[str, Mapping[str, float]], title: str) -> Figur
     width = 0.8 / len(rates)
     for index, (label, found) in enumerate(rates.items()):
         rows = np.arange(len(criteria)) + (index - 0.5 * (len(rates) - 1)) * width
-        colour = "#999999" if label == "real" else _COLOURS[index % len(_COLOURS)]
-        axis.barh(rows, [100 * found.get(name, 0.0) for name in criteria], width, color=colour, label=label)
+        axis.barh(rows, [100 * found.get(name, 0.0) for name in criteria], width, color=_colour(index), label=label)
     axis.set_yticks(range(len(criteria)), [name.replace("_", " ") for name in criteria], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("failing, %")
@@ -81,14 +91,14 @@ def ranges(values: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> F
             axis.axvspan(*np.percentile(present["real"], [5, 95]), color="#1a7f4b", alpha=0.12)
         box = axis.boxplot(
             list(present.values()),
-            vert=False,
+            orientation="horizontal",
             widths=0.6,
             patch_artist=True,
             showfliers=True,
             flierprops={"markersize": 2},
         )
-        for index, (patch, name) in enumerate(zip(box["boxes"], present, strict=True)):
-            patch.set(facecolor="#cccccc" if name == "real" else _COLOURS[(index - 1) % len(_COLOURS)], alpha=0.8)
+        for index, patch in enumerate(box["boxes"]):
+            patch.set(facecolor=_colour(index), alpha=0.8)
         axis.set_yticks(range(1, len(present) + 1), list(present), fontsize=8)
         axis.set_title(measure.replace("_", " "), fontsize=9)
         _clean(axis)
@@ -129,9 +139,13 @@ def histograms(shares: Mapping[str, NDArray[np.float64]], edges: NDArray[np.floa
     figure = new_figure(7.0, 2.8)
     axis = figure.subplots()
     for index, (name, share) in enumerate(shares.items()):
-        colour = "#555555" if name == "real" else _COLOURS[(index - 1) % len(_COLOURS)]
         axis.stairs(
-            100 * share, edges, color=colour, label=name, fill=name == "real", alpha=0.35 if name == "real" else 1
+            100 * share,
+            edges,
+            color=_colour(index),
+            label=name,
+            fill=name == "real",
+            alpha=0.35 if name == "real" else 1,
         )
     axis.set_xlabel("intensity, as prepared")
     axis.set_ylabel("voxels, %")

@@ -22,7 +22,8 @@ class Source(Protocol):
     def find(self, folder: Path) -> list[Entry]: ...
 
 
-SOURCES: dict[str, Source] = {"acdc": acdc, "mnms": mnms, "mnms2": mnms2, "nnunet": nnunet}
+# nnU-Net's first: a folder labelsTr with cases of ACDC would pass for a subject of ACDC.
+SOURCES: dict[str, Source] = {"nnunet": nnunet, "acdc": acdc, "mnms": mnms, "mnms2": mnms2}
 
 
 def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]:
