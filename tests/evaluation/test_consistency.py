@@ -226,10 +226,14 @@ def test_only_what_lies_around_the_heart_counts():
     assert images_of(other) == images_of(array)
 
 
-def test_a_constant_slice_has_no_correlation_and_two_slices_no_flicker():
+@pytest.mark.parametrize("value", [0, -1, 0.1, 1 / 3, 1e4 / 7])
+def test_a_constant_slice_has_no_correlation(value):
     array = texture()
-    array[:, :, 3] = 0
+    array[:, :, 3] = value
     assert images_of(array)["adjacent_correlation"] is None
+
+
+def test_two_slices_do_not_flicker():
     assert set(images_of(texture(2), 2).values()) == {None}
 
 

@@ -46,8 +46,10 @@ def correct_slice():
 
 
 def failures(label):
-    """What fails where a bounded criterion may exceed the correct slice's by 0.05; a form's outline counts its holes and
-    pieces, so an elongation by 0.15."""
+    """What fails where a bounded criterion may exceed the correct slice's by 0.05.
+
+    An elongation by 0.15: a form's perimeter counts that of its holes and pieces.
+    """
     shape, correct = slice_shape(label, 2.25), slice_shape(correct_slice(), 2.25)
     bounds = Bounds({name: correct[name] + (0.15 if "elongation" in name else 0.05) for name in BOUNDED})
     failed = bounds.failures(np.array([list(shape.values())]))[0]

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardiomorph import export, synthesize
+from cardiomorph.anatomy import GROUPS
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_csv
 from cardiomorph.synthesis.export import N_FOLDS, folds
 from cardiomorph.synthesis.request import SynthesisRequest
 
@@ -36,6 +38,12 @@ def test_nnunet_has_a_label_for_every_image_and_counts_them(synth, acdc_tree, tm
     splits = json.loads((folder / "splits_final.json").read_text())
     assert {case for split in splits for case in split["val"]} <= images
     assert not any("_v01_" in case for split in splits for case in split["val"])
+    listed = {row["subject"]: row for row in read_csv(folder / "subjects.csv")}
+    assert {case.rsplit("_", 1)[0] for case in labels} == listed.keys()
+    assert {row["group"] for row in listed.values() if row["synthetic"] == "yes"} == {"DCM"}
+    layout, entries = find_subjects(folder)
+    assert layout == "nnunet"
+    assert {entry.load().group for entry in entries} == set(GROUPS)
 
 
 @settings(max_examples=30, deadline=None)
