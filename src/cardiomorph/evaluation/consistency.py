@@ -150,10 +150,10 @@ def image_consistency(image: Volume, label: Volume, spacing_mm: float) -> dict[s
     if picture.n_slices < 3 or len(rows) < 7 or len(columns) < 7:
         return dict.fromkeys(IMAGE_MEASURES)
     crop = array[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    stack = np.moveaxis(crop, -1, 0)
+    stack = np.moveaxis(crop - crop.min(), -1, 0)
     span = float(np.ptp(crop)) or 1.0
     pairs = list(pairwise(stack))
-    constant = any(plane.std() == 0 for plane in stack)
+    constant = any(np.ptp(plane) == 0 for plane in stack)
     spread = float(array[heart].std()) or 1.0
     means = np.array([array[:, :, i][heart[:, :, i]].mean() for i in range(heart.shape[2]) if heart[:, :, i].any()])
     return {

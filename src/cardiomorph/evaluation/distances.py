@@ -53,6 +53,8 @@ def correlations(table: NDArray[np.float64], *, ranks: bool) -> NDArray[np.float
     """
     values = rankdata(table, axis=0) if ranks else table
     centred = values - values.mean(axis=0)
+    # Not by its scale: what is left of a constant after centring is rounding, and rounding correlates.
+    centred[:, np.ptp(table, axis=0) == 0] = 0.0
     scale = np.sqrt((centred**2).sum(axis=0))
     scaled = centred / np.where(scale > 0, scale, 1.0)
     return np.asarray(scaled.T @ scaled)

@@ -39,7 +39,7 @@ from cardiomorph.models.segmenter import Segmenter
 from cardiomorph.progress import track
 
 Scalars = dict[str, float | None]
-_VERSION = 1
+_VERSION = 2
 _BATCH = 16
 
 

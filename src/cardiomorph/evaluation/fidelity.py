@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 from scipy.ndimage import convolve
 from scipy.spatial.distance import cdist
@@ -26,11 +27,12 @@ def frechet_distance(a: Features, b: Features) -> float:
     """Squared Frechet distance of the Gaussians fitted to two (n, d) sets.
 
     |mu_a - mu_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2)). The last trace is the nuclear norm of the product of
-    the centred sets, which needs no d x d root and is exact for singular covariances too.
+    the centred sets, or of their triangular factors: no matrix root, and exact for singular covariances too.
     """
     centred_a = (a - a.mean(axis=0)) / math.sqrt(len(a) - 1)
     centred_b = (b - b.mean(axis=0)) / math.sqrt(len(b) - 1)
-    cross = np.linalg.svd(centred_a @ centred_b.T, compute_uv=False).sum()
+    triangular_a, triangular_b = (scipy.linalg.qr(x, mode="r")[0][: x.shape[1]] for x in (centred_a, centred_b))
+    cross = np.linalg.svd(triangular_a @ triangular_b.T, compute_uv=False).sum()
     shift = float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum())
     return max(0.0, shift + float((centred_a**2).sum() + (centred_b**2).sum() - 2.0 * cross))
 

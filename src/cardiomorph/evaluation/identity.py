@@ -15,13 +15,13 @@ from cardiomorph.evaluation.overlap import dice
 from cardiomorph.evaluation.segments import septal_direction
 from cardiomorph.volume import Volume
 
-DISEASE_MEASURES: dict[Group, str] = {
-    "DCM": "lv_edv_ml",
-    "HCM": "lv_mass_g",
-    "MINF": "lv_ef_pct",
-    "RV": "rv_edv_ml",
+DISEASE_MEASURES: dict[Group, tuple[str, int]] = {
+    "DCM": ("lv_edv_ml", 1),
+    "HCM": ("lv_mass_g", 1),
+    "MINF": ("lv_ef_pct", -1),
+    "RV": ("rv_edv_ml", 1),
 }
-"""The measure in which each disease shows."""
+"""The measure in which each disease shows, and whether the disease raises it."""
 
 
 def mean_overlap(a: NDArray[np.integer], b: NDArray[np.integer]) -> float:
@@ -52,17 +52,18 @@ def rotation_drift_deg(parent: Volume, child: Volume) -> float | None:
 
 
 def monotonicity(severities: Sequence[float], series: Sequence[Measures], group: Group) -> float | None:
-    """Spearman correlation of severity with the disease's own measure, signed so that 1 is steady towards the last.
+    """Spearman correlation of severity with the disease's own measure, 1 where the disease grows steadily.
 
     None where the measure is missing somewhere; 0 where it never changes.
     """
-    values = [measures.get(DISEASE_MEASURES[group]) for measures in series]
+    name, direction = DISEASE_MEASURES[group]
+    values = [measures.get(name) for measures in series]
     if any(value is None for value in values):
         return None
     numbers = np.asarray(values, np.float64)
     if np.ptp(numbers) == 0:
         return 0.0
-    return float(np.sign(numbers[-1] - numbers[0]) * spearmanr(severities, numbers).statistic)
+    return float(direction * spearmanr(severities, numbers).statistic)
 
 
 def appearance_drift(parent: Mapping[str, float | None], child: Mapping[str, float | None]) -> float | None:

@@ -71,7 +71,7 @@ class Memorisation:
     """How near synthetic hearts come to training hearts.
 
     Attributes:
-        share_too_close: of the synthetic hearts, those nearer to a training heart than ``threshold``.
+        share_too_close: of the synthetic hearts, those no further from a training heart than ``threshold``.
         threshold: 5th percentile of the training hearts' distances to their nearest other training heart.
         to_training, to_heldout: median distance of a synthetic heart to the nearest of as many training or held-out
             hearts; ``to_heldout`` None without held-out hearts.
@@ -103,7 +103,7 @@ def memorisation(
     # As many training as held-out hearts: the nearest of many is nearer than the nearest of few.
     same_number = to_training if not held else to_training[:, rng.permutation(to_training.shape[1])[:held]]
     return Memorisation(
-        share_too_close=float((distance < threshold).mean()),
+        share_too_close=float((distance <= threshold).mean()),
         threshold=threshold,
         to_training=float(np.median(same_number.min(axis=1))),
         to_heldout=float(np.median(to_heldout.min(axis=1))) if held else None,

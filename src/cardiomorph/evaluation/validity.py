@@ -107,8 +107,8 @@ def concavity(mask: Mask) -> float:
 
 
 def circularity(mask: Mask) -> float:
-    """4 pi area / perimeter^2, at most 1: a disc has 1, a square 0.79."""
-    around = perimeter(mask, neighborhood=8)
+    """4 pi area / perimeter^2, at most 1: a disc of pixels has 0.91 to 0.95, a square about 0.8."""
+    around = perimeter(mask, neighborhood=4)
     return min(1.0, 4.0 * math.pi * float(mask.sum()) / around**2) if around > 0 else 1.0
 
 
@@ -120,8 +120,8 @@ def slice_shape(label: NDArray[np.integer], pixel_mm2: float) -> dict[str, float
     label = np.pad(label[box[0]], 1)
     lv, rv, wall = label == Label.LV, label == Label.RV, label == Label.MYOCARDIUM
     left, background = lv | wall, label == Label.BACKGROUND
-    left_holes = _holes(left)
-    shared_holes = _holes(left | rv) & ~left_holes & ~_holes(rv)
+    left_holes = _holes(left) & ~_holes(lv)
+    shared_holes = _holes(left | rv) & ~_holes(left) & ~_holes(rv)
     gap = _touching(left_holes, lv)
     big = {name: mask.sum() * pixel_mm2 >= _SMALL_MM2 for name, mask in (("lv", lv), ("rv", rv), ("left", left))}
     return {

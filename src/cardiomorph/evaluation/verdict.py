@@ -151,12 +151,11 @@ class Condition:
         """Raises `CardiomorphError` where the text is no such condition."""
         match = _EXPRESSION.fullmatch(text)
         try:
-            assert match is not None
-            return cls(match[1], match[2], float(match[3]))
-        except (AssertionError, ValueError) as error:
-            raise CardiomorphError(
-                f"{text!r} is no condition", fix="Write for instance 'validity.invalid_slices > 0.01'"
-            ) from error
+            if match is not None:
+                return cls(match[1], match[2], float(match[3]))
+        except ValueError:
+            pass
+        raise CardiomorphError(f"{text!r} is no condition", fix="Write for instance 'validity.invalid_slices > 0.01'")
 
     def holds(self, metrics: Metrics) -> bool:
         """Raises `CardiomorphError` where the key was not measured."""

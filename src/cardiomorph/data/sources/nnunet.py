@@ -83,7 +83,7 @@ def _phases(frames: dict[str, Frame]) -> dict[Phase, Frame]:
     if named:
         return named
     fullest = sorted(frames.values(), key=lambda frame: -int((frame.label.array == Label.LV).sum()))
-    return dict(zip(PHASES, fullest, strict=False))
+    return dict(zip(PHASES, (fullest[0], fullest[-1]) if len(fullest) > 1 else fullest, strict=False))
 
 
 def _frame(folder: Path, path: Path, codes: Codes | None) -> Frame:

@@ -1,0 +1,102 @@
+"""Examination of whatever may be labelled: nothing fails, nothing is NaN in silence, records come back as written."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cardiomorph.data.prepare import PreparationConfig, PreparedFrame, PreparedSubject, prepare_subject
+from cardiomorph.data.subject import Frame, Subject
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.examination import ExaminationConfig, Referees, examine, examine_all
+from cardiomorph.evaluation.hearts import Heart, cohort_hearts
+from cardiomorph.evaluation.validity import CRITERIA
+from cardiomorph.volume import Volume
+
+CONFIG = ExaminationConfig(slice_spacing_mm=10.0)
+REFEREES = Referees(CONFIG)
+
+
+def heart_of(labels, images=None):
+    volumes = {phase: Volume(array, (1.5, 1.5, 8.0)) for phase, array in labels.items()}
+    pictures = {phase: Volume(array, (1.5, 1.5, 8.0)) for phase, array in (images or {}).items()}
+    prepared = None
+    if len(volumes) == 2:
+        frames = {phase: Frame(volume, pictures.get(phase)) for phase, volume in volumes.items()}
+        try:
+            prepared = prepare_subject(Subject("p", "NOR", frames), PreparationConfig())
+        except CardiomorphError:
+            prepared = None
+    return Heart("p", "NOR", volumes, pictures, 170.0, 70.0, None, (), prepared)
+
+
+@st.composite
+def odd_labels(draw):
+    """Anything from single voxels to noise to blocks, with some structures absent."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    allowed = draw(st.sampled_from([(1,), (2,), (3,), (1, 3), (2, 3), (1, 2, 3)]))
+    n = draw(st.integers(1, 6))
+    array = np.zeros((40, 36, n), np.uint8)
+    for _ in range(draw(st.integers(1, 6))):
+        x, y, z = rng.integers(0, 34), rng.integers(0, 30), rng.integers(0, n)
+        array[x : x + rng.integers(1, 20), y : y + rng.integers(1, 20), z : z + rng.integers(1, 4)] = rng.choice(
+            allowed
+        )
+    if draw(st.booleans()):
+        array[rng.random(array.shape) < 0.02] = allowed[0]
+    return array
+
+
+@settings(max_examples=60, deadline=None)
+@given(odd_labels(), odd_labels(), st.sampled_from([("ED",), ("ES",), ("ED", "ES")]), st.booleans())
+def test_every_labelling_can_be_examined(first, second, phases, with_images):
+    second = np.resize(second, (*first.shape[:2], second.shape[2]))
+    labels = dict(zip(phases, (first, second), strict=False))
+    rng = np.random.default_rng(0)
+    images = {p: rng.normal(size=a.shape).astype(np.float32) for p, a in labels.items()} if with_images else None
+    scalars, arrays = examine(heart_of(labels, images), CONFIG, REFEREES)
+    json.dumps(scalars, allow_nan=False)
+    assert arrays["shapes"].shape[1] == len(CRITERIA)
+    assert len(arrays["shapes"]) == sum(int(a.any(axis=(0, 1)).sum()) for a in labels.values())
+    for part in ("measures", "consistency", "image"):
+        assert all(value is None or math.isfinite(value) for value in scalars[part].values())
+
+
+def test_records_come_back_as_they_were_examined(cohort, tmp_path):
+    files = cohort_hearts(cohort, cohort.ids()[:2])
+    records, left_out = examine_all(files, tmp_path, CONFIG, workers=1)
+    assert left_out == {}
+    for file, record in zip(files, records, strict=True):
+        scalars, arrays = examine(file.load(), CONFIG, REFEREES)
+        assert record.id == scalars["id"]
+        assert record.measures == scalars["measures"]
+        assert record.image == scalars["image"]
+        np.testing.assert_array_equal(record.shapes, arrays["shapes"])
+        for name in ("label_bits", "image_vector", "histogram", "picture", "label"):
+            np.testing.assert_array_equal(record.array(name), arrays[name])
+
+
+def test_an_unreadable_heart_is_left_out_with_its_reason(cohort, tmp_path):
+    files = cohort_hearts(cohort, [*cohort.ids()[:1], "nobody"])
+    (tmp_path / "nobody").mkdir()
+    with pytest.raises(FileNotFoundError):
+        files[1].fingerprint()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing")
+    files[1] = type(files[1])("nobody", (broken,), files[1].load)
+    records, left_out = examine_all(files, tmp_path / "r", CONFIG, workers=1)
+    assert [record.id for record in records] == cohort.ids()[:1]
+    assert "is not a prepared subject" in left_out["nobody"]
+
+
+def test_a_prepared_subject_without_images_has_label_records_only(cohort):
+    subject = cohort.load(cohort.ids()[0])
+    frames = {phase: PreparedFrame(frame.label) for phase, frame in subject.frames.items()}
+    bare = PreparedSubject(subject.id, subject.group, frames, subject.geometry)
+    heart = Heart("p", "NOR", {p: bare.label_volume(p) for p in frames}, {}, None, None, None, (), bare)
+    scalars, arrays = examine(heart, CONFIG, REFEREES)
+    assert set(arrays) == {"shapes", "label_bits", "label"}
+    assert scalars["match"] == {}
