@@ -112,6 +112,9 @@ def folder_in_place(path: Path) -> Iterator[Path]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, in hexadecimal. Raises `CardiomorphError` where it is missing or unreadable."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise CardiomorphError(f"cannot be read ({error.strerror or error})", where=path) from error

@@ -82,7 +82,7 @@ def test_records_come_back_as_they_were_examined(cohort, tmp_path):
 def test_an_unreadable_heart_is_left_out_with_its_reason(cohort, tmp_path):
     files = cohort_hearts(cohort, [*cohort.ids()[:1], "nobody"])
     (tmp_path / "nobody").mkdir()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(CardiomorphError, match="cannot be read"):
         files[1].fingerprint()
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")

@@ -197,12 +197,12 @@ def _examine_to_disk(work: tuple[HeartFile, Path, ExaminationConfig]) -> str | N
     """Writes one record unless it is there; returns what went wrong."""
     heart, path, config = work
     settings = config.fingerprint()
-    key = hashlib.sha256(f"{settings}:{heart.fingerprint()}".encode()).hexdigest()
-    if _key_of(path) == key:
-        return None
-    if settings not in _referees:
-        _referees[settings] = Referees(config)
     try:
+        key = hashlib.sha256(f"{settings}:{heart.fingerprint()}".encode()).hexdigest()
+        if _key_of(path) == key:
+            return None
+        if settings not in _referees:
+            _referees[settings] = Referees(config)
         scalars, arrays = examine(heart.load(), config, _referees[settings])
     except CardiomorphError as error:
         return str(error)
