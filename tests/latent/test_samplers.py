@@ -9,7 +9,7 @@ from scipy import stats
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
 from cardiomorph.latent.samplers import SAMPLER_NAMES, PopulationSampler, sampler_named
-from cardiomorph.latent.statistics import group_statistics, pack, unpack
+from cardiomorph.latent.statistics import group_statistics, pack, smoothed, unpack
 from cardiomorph.latent.trajectory import Trajectory
 
 SLICES, DIMS = 8, 3
@@ -178,7 +178,7 @@ def test_population_stays_within_the_subjects_along_every_factor(hearts, group, 
 
 def test_population_fully_shrunk_recovers_the_kronecker_target(group, parent):
     loose, rng = wide(group), np.random.default_rng(3)
-    sampler = PopulationSampler(shrinkage=1.0)
+    sampler = PopulationSampler(shrinkage=1.0, slice_modes=None)
     drawn = np.stack([pack(sampler.draw(loose, parent, rng).trajectory) for _ in range(4000)])
     joint = group.joint
     target = np.kron(joint.phase_correlation, np.kron(joint.slice_correlation, joint.latent_correlation))
@@ -187,6 +187,27 @@ def test_population_fully_shrunk_recovers_the_kronecker_target(group, parent):
     assert np.abs(found[:n, :n] - target).max() < 0.1
     assert np.abs(found[n:, n:] - joint.length_correlation).max() < 0.1
     assert np.abs(found[n:, :n]).max() < 0.1
+
+
+@pytest.mark.parametrize("modes", [1, 2, 5, 32, None])
+def test_a_smoothed_correlation_keeps_the_leading_modes(group, modes):
+    slices = group.joint.slice_correlation
+    kept = smoothed(slices, modes)
+    assert np.allclose(np.diag(kept), 1)
+    assert np.linalg.eigvalsh(kept).min() > -1e-9
+    assert np.linalg.matrix_rank(kept, tol=1e-6) <= (modes or 32)
+    if modes in (32, None):
+        assert np.allclose(kept, slices)
+
+
+def test_fewer_modes_make_smoother_hearts(group, parent):
+    def bend(modes):
+        sampler = PopulationSampler(shrinkage=1.0, slice_modes=modes)
+        rngs = (np.random.default_rng(seed) for seed in range(40))
+        codes = [sampler.draw(wide(group), parent, rng).trajectory.codes["ED"] for rng in rngs]
+        return np.mean([np.abs(np.diff(c - group.phases["ED"].mean, 2, axis=0)).mean() for c in codes])
+
+    assert bend(2) < bend(4) < bend(None)
 
 
 def test_population_draws_the_length_of_the_group_and_the_others_keep_the_parents(group, parent, hearts):

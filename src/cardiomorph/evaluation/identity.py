@@ -19,7 +19,7 @@ DISEASE_MEASURES: dict[Group, tuple[str, int]] = {
     "DCM": ("lv_edv_ml", 1),
     "HCM": ("lv_mass_g", 1),
     "MINF": ("lv_ef_pct", -1),
-    "RV": ("rv_edv_ml", 1),
+    "RV": ("rv_ef_pct", -1),
 }
 """The measure in which each disease shows, and whether the disease raises it."""
 

@@ -132,23 +132,29 @@ def _as_correlation(covariance: Matrix) -> Matrix:
     return correlation
 
 
+def smoothed(correlation: Matrix, modes: int | None) -> Matrix:
+    """A correlation matrix made of its ``modes`` leading eigenvectors, with a diagonal of ones; all of them if None."""
+    if modes is None or modes >= len(correlation):
+        return correlation
+    values, vectors = np.linalg.eigh(correlation)
+    return _as_correlation((vectors[:, -modes:] * values[-modes:]) @ vectors[:, -modes:].T)
+
+
 class TargetCorrelation:
     """The shrinkage target T as eigenvectors and eigenvalues of its modes: never formed, always exact.
 
-    ``NUGGET`` of the identity is mixed in, so that T has an inverse: n hearts span n - 1 directions only.
+    Args:
+        slice_modes: how many leading eigenvectors of the slice correlation to keep, the rest of it being what tells
+            neighbouring slices apart; its diagonal is set back to one. None keeps all.
     """
 
-    NUGGET = 1e-3
-
-    def __init__(self, joint: JointStatistics) -> None:
-        modes = [joint.phase_correlation, joint.slice_correlation, joint.latent_correlation]
+    def __init__(self, joint: JointStatistics, slice_modes: int | None = None) -> None:
+        slices = smoothed(joint.slice_correlation, slice_modes)
+        modes = [joint.phase_correlation, slices, joint.latent_correlation]
         (a, self.u), (b, self.v), (c, self.w) = (np.linalg.eigh(mode) for mode in modes)
         d, self.lengths = np.linalg.eigh(joint.length_correlation)
-        self.values = self._regular(np.einsum("i,j,k->ijk", a, b, c))
-        self.length_values = self._regular(d)
-
-    def _regular(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.maximum(values, 0.0) * (1.0 - self.NUGGET) + self.NUGGET
+        self.values = np.maximum(np.einsum("i,j,k->ijk", a, b, c), 0.0)
+        self.length_values = np.maximum(d, 0.0)
 
     def colour(self, noise: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gives standard normal noise, (D,), the correlation T."""

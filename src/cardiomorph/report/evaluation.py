@@ -32,7 +32,7 @@ from cardiomorph.report.page import Section, page, verdict_table
 from cardiomorph.synthesis.morph_series import identity_metrics
 from cardiomorph.synthesis.request import SynthesisRequest
 
-IDENTITY_PARENTS = 4
+IDENTITY_PARENTS = 6
 
 
 @dataclass(frozen=True)

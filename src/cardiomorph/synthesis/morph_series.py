@@ -32,17 +32,17 @@ _PAINTED = 6
 def identity_metrics(
     atlas: Atlas, cohort: Cohort, parents: Sequence[str], sampler: AnySampler, seed: int = 0
 ) -> dict[str, float]:
-    """Entries ``identity.*`` of metrics.json, means over parents and diseases; those in ``_DISEASE`` by disease.
+    """Entries ``identity.*`` of metrics.json, means over parents and diseases, and ``.GROUP`` by disease.
 
     ``overlap`` is the Dice of severity 0 and the parent's own labels; the drifts are between severity 0 and 1.
     """
     found: dict[str, list[float]] = {}
-    for name in track(parents, "morphing"):
+    for position, name in enumerate(track(parents, "morphing")):
         parent = atlas.parent(name)
         if name in cohort.ids():
             _add(found, "overlap", _overlap(atlas, cohort, parent))
         for number, target in enumerate(t for t in DISEASES if t in atlas.groups):
-            draw = sampler.draw(atlas.group(target), parent.trajectory, np.random.default_rng([seed, number]))
+            draw = sampler.draw(atlas.group(target), parent.trajectory, np.random.default_rng([seed, position, number]))
             for key, value in _series(atlas, parent, draw.trajectory, target).items():
                 _add(found, key, value)
                 _add(found, f"{key}.{target}", value)

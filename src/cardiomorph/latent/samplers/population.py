@@ -1,8 +1,9 @@
 """One joint Gaussian over ED codes, ES codes and both lengths: phases agree and the length changes with the disease.
 
-The group's empirical covariance, shrunk towards a Kronecker target (`statistics.JointStatistics`). Along each factor
-of the empirical covariance the draw stays within the range of the group's own subjects (a truncated normal): tails that
-no patient reaches are where hearts stop being hearts. What is still out of an element's bounds is clipped and counted.
+The group's empirical covariance, shrunk towards a Kronecker target (`statistics.JointStatistics`) that is smooth along
+the axis: variation beyond that of the few training patients, without raggedness. Along each factor of the empirical
+covariance the draw stays within the range of the group's own subjects (a truncated normal): tails that no patient
+reaches are where hearts stop being hearts. What is still out of an element's bounds is clipped and counted.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ class PopulationSampler(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: Literal["population"] = "population"
-    shrinkage: float = Field(0.05, ge=0, le=1, description="weight s of the Kronecker target T")
+    shrinkage: float = Field(0.3, ge=0, le=1, description="weight s of the Kronecker target T")
+    slice_modes: int | None = Field(4, ge=1, description="leading modes along the axis that T keeps; None keeps all")
     truncated: bool = Field(True, description="keep every factor within the range of the group's subjects")
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
         joint = group.joint
         shape = group.phases["ED"].mean.shape
         empirical = joint.factors.T @ self._coordinates(joint, rng)
-        target = TargetCorrelation(joint).colour(rng.standard_normal(len(joint.mean)))
+        target = TargetCorrelation(joint, self.slice_modes).colour(rng.standard_normal(len(joint.mean)))
         weight = self.shrinkage
         vector = joint.mean + joint.sd * (np.sqrt(1.0 - weight) * empirical + np.sqrt(weight) * target)
         drawn = unpack(vector, shape)
