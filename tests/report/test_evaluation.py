@@ -160,6 +160,10 @@ def test_a_changed_heart_is_examined_again(copies, cohort, tmp_path):
 def test_a_second_set_stands_beside_the_first(copies, cohort, tmp_path):
     found = evaluate(copies, tmp_path / "r", against=cohort.folder, compare=[cohort.folder]).metrics
     assert found[f"compare.{cohort.name}.validity.invalid_slices"] == found["validity.invalid_slices_real"]
+    rows = {row["metric"]: row for row in read_csv(tmp_path / "r" / "comparison.csv")}
+    row = rows["validity.invalid_slices"]
+    assert float(row["copies"]) == found["validity.invalid_slices"]
+    assert float(row[cohort.name]) == found["validity.invalid_slices_real"]
 
 
 def test_a_folder_without_a_readable_heart_is_an_error(copies, cohort, tmp_path):
@@ -173,3 +177,10 @@ def test_a_cohort_is_evaluated_against_itself_without_loading_a_model(cohort, tm
     found = evaluate(cohort.folder, tmp_path / "r", against=cohort.folder)
     assert found.metrics["function.wasserstein.NOR.lv_edv_ml"] == 0
     assert Cohort(cohort.folder).ids()
+
+
+def test_other_layouts_can_be_evaluated(mnms_tree, cohort, tmp_path):
+    found = evaluate(mnms_tree, tmp_path / "r", against=cohort.folder)
+    assert found.metrics["function.n.NOR"] == 1
+    with pytest.raises(CardiomorphError, match="--labels cannot be used"):
+        evaluate(mnms_tree, tmp_path / "r", against=cohort.folder, codes={1: 3})

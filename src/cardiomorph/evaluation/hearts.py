@@ -105,9 +105,7 @@ def _files(entry: Entry, layout: str) -> tuple[Path, ...]:
         labels = list(nnunet.cases(entry.folder)[entry.id].values())
         images = [entry.folder / "imagesTr" / path.name.replace(".nii.gz", "_0000.nii.gz") for path in labels]
         return (*labels, *(path for path in images if path.exists()))
-    if layout == "acdc":
-        return tuple(sorted(path for path in entry.folder.iterdir() if path.suffix in (".gz", ".cfg", ".nii")))
-    return ()
+    return tuple(sorted(path for path in entry.folder.rglob("*") if path.suffix in (".gz", ".cfg", ".nii")))
 
 
 def _from_entry(entry: Entry, layout: str, grid: PreparationConfig, codes: Codes | None) -> Heart:

@@ -61,8 +61,9 @@ def evaluate(
 ) -> Evaluation:
     """Weighs synthetic hearts against real ones.
 
-    Writes ``metrics.json`` (flat), ``evaluation.json`` (verdicts, settings, what was not measured), ``measures.csv``,
-    ``groups.csv``, ``report.html`` with its ``figures/``, and ``records/``, from which an interrupted run goes on.
+    Writes ``metrics.json`` (flat), ``comparison.csv`` (the same, a column a set), ``evaluation.json`` (verdicts,
+    settings, what was not measured), ``measures.csv``, ``groups.csv``, ``report.html`` with its ``figures/``, and
+    ``records/``, from which an interrupted run goes on.
 
     Args:
         synth: folder of hearts: a synthesis, a prepared cohort, or any folder in a known layout.
@@ -218,6 +219,9 @@ def _write_tables(output: Path, sets: Sequence[HeartSet], real: Sequence[Record]
                     entry |= {f"{column}_mean": summary[column]["mean"], f"{column}_sd": summary[column]["sd"]}
             summaries.append(entry)
     write_csv(output / "groups.csv", summaries)
+    keys = dict.fromkeys(key for s in sets for key in s.summary.metrics)
+    columns = [{"metric": key, **{s.name: s.summary.metrics.get(key) for s in sets}} for key in keys]
+    write_csv(output / "comparison.csv", columns)
 
 
 def _flat(record: Record) -> Row:
