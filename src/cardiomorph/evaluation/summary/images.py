@@ -13,8 +13,9 @@ from cardiomorph.evaluation.summary.common import Summary, distances_with_floors
 
 INTENSITIES = ("blood", "blood_sd", "myocardium", "myocardium_sd", "background", "contrast", "noise", "sharpness")
 SPACES = ("own", "imagenet")
-# Hearts whose features are kept in memory, repeats of a distance between random halves of hearts, slices for coverage.
-_POOL, _REPEATS, _MAX_COVERAGE = 120, 20, 1000
+# Hearts whose features are kept in memory, slices of each; repeats of a distance between random halves of hearts;
+# slices that coverage is counted over.
+_POOL, _SLICES, _REPEATS, _MAX_COVERAGE = 120, 8, 20, 1000
 
 
 def summarise_fidelity(
@@ -68,7 +69,7 @@ def _feature_space(
         reason = "no segmenter was given (--segmenter)" if space == "own" else "the extra 'features' is not installed"
         summary.missing[f"fidelity.{space}"] = f"{reason}, or fewer than four hearts have images"
         return
-    ours, theirs = ([r.array(space).astype(np.float64) for r in _sample(pool, rng)] for pool in pools)
+    ours, theirs = ([_some(r.array(space).astype(np.float64)) for r in _sample(pool, rng)] for pool in pools)
     # One scale for all features, the real ones', so that a kernel is not ruled by the few largest.
     stacked = np.concatenate(theirs)
     centre, scale = stacked.mean(axis=0), stacked.std(axis=0).mean() or 1.0
@@ -91,6 +92,11 @@ def _feature_space(
         found = fidelity.coverage_measures(_capped(first, rng), _capped(hearts, rng))
         for name, value in found.items():
             metrics[f"fidelity.{name}{origin}.{space}"] = value
+
+
+def _some(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At most `_SLICES` of a heart's slices, evenly taken: neighbours tell little more."""
+    return features[np.unique(np.linspace(0, len(features) - 1, _SLICES).round().astype(int))]
 
 
 def _capped(hearts: list[NDArray[np.float64]], rng: np.random.Generator) -> NDArray[np.float64]:
