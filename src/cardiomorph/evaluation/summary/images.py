@@ -117,6 +117,7 @@ def summarise_label_match(summary: Summary, synthetic: Sequence[Record], real: S
         a, b = known_values(ours, "match", key), known_values(theirs, "match", key)
         if a:
             summary.metrics[f"label_match.{key}"] = float(np.mean(a))
-            summary.metrics[f"label_match.{key}_p5"] = float(np.percentile(a, 5))
+            worst = 95 if "distance" in key else 5
+            summary.metrics[f"label_match.{key}_p{worst}"] = float(np.percentile(a, worst))
         if b:
             summary.metrics[f"label_match.{key}_real"] = float(np.mean(b))
