@@ -9,7 +9,6 @@ import pytest
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.table import (
     TABLE_COLUMNS,
-    cohort_rows,
     group_summary,
     measure_folder,
     subject_row,
@@ -78,7 +77,7 @@ def test_an_empty_or_absent_folder_is_an_error(tmp_path):
 
 
 def test_a_cohort_is_measured_as_its_subjects(cohort):
-    assert measure_folder(cohort.folder) == cohort_rows(cohort.subjects())
+    assert measure_folder(cohort.folder) == [subject_row(subject) for subject in cohort.subjects()]
 
 
 def test_a_bad_subject_of_a_cohort_is_left_out(cohort, tmp_path, capsys):

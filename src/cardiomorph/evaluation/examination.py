@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,8 +239,3 @@ def load_record(path: Path) -> Record:
         arrays=names,
         path=path,
     )
-
-
-def with_array(records: Sequence[Record], name: str) -> Iterator[Record]:
-    """Those records that have an array."""
-    return (record for record in records if name in record.arrays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,6 @@ def subject_row(subject: Subject | PreparedSubject) -> Row:
         labels = {phase: subject.frames[phase].label for phase in PHASES}
     measures = measure_heart(labels, subject.height_cm, subject.weight_kg)
     return {"subject": subject.id, "group": subject.group, **measures}
-
-
-def cohort_rows(subjects: Iterable[PreparedSubject]) -> list[Row]:
-    return [subject_row(subject) for subject in subjects]
 
 
 def measure_folder(folder: Path) -> list[Row]:
