@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from cardiomorph.models.neighbourhoods import LabelMap
-from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade, StyleEncoder
+from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade, StyleEncoder, _Modulated
 from conftest import heart_label, hearts_of
 
 TINY = ImageModelConfig(width=2, hidden=4, style_dims=6, size=32)
@@ -78,6 +80,54 @@ def test_distinct_neighbourhoods_give_the_same_gradients():
     layer.gamma_beta(torch.relu(layer.shared(LabelMap(labels).one_hot))).square().sum().backward()
     for ours, dense in zip(gathered, (p.grad for p in layer.parameters()), strict=True):
         torch.testing.assert_close(ours, dense, rtol=1e-4, atol=1e-3)
+
+
+def test_the_fused_normalisation_has_the_gradient_of_its_own_differences():
+    rng = torch.Generator().manual_seed(0)
+    x, gamma, beta = (torch.randn(n, 3, dtype=torch.float64, generator=rng) for n in (14, 4, 4))
+    row = torch.tensor([0, 0, 1, 2, 2, 2, 2, 0, 1, 1, 0, 2, 2, 0])
+
+    def modulated(x, gamma, beta):
+        variance, mean = (s.detach() for s in torch.var_mean(x, dim=0, correction=0))
+        return _Modulated.apply(x, gamma, beta, row, mean, torch.rsqrt(variance + 1e-5))
+
+    assert torch.autograd.gradcheck(modulated, tuple(t.requires_grad_() for t in (x, gamma, beta)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_trains_as_the_dense_one_does(training):
+    """Output, running statistics and every gradient against plain batch norm, scale and shift."""
+    labels, fast = heart(64), spade_layer(6, 5).train(training)
+    dense = copy.deepcopy(fast)
+    inputs = [torch.randn(len(labels), 6, 64, 64, generator=torch.Generator().manual_seed(2)) * 3 + 1 for _ in "ab"]
+    weight = torch.randn(len(labels), 6, 64, 64, generator=torch.Generator().manual_seed(3))
+    for x in inputs:
+        x.requires_grad_()
+    ours = fast(inputs[0], LabelMap(labels))
+    gamma, beta = dense.gamma_beta(torch.relu(dense.shared(LabelMap(labels).one_hot))).chunk(2, dim=1)
+    theirs = dense.norm(inputs[1]) * (1 + gamma) + beta
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    for y in (ours, theirs):
+        (y * weight).sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-5)
+    for (name, a), b in zip(fast.named_parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-3, msg=name)
+    for a, b in zip(fast.buffers(), dense.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@torch.inference_mode()
+def test_noise_is_added_where_it_has_a_weight_and_nowhere_else():
+    torch.manual_seed(0)
+    model = ImageModel(TINY.model_copy(update={"noise": True})).eval()
+    style, labels, noise = torch.randn(2, 6), heart(), torch.randn(2, 1, 32, 32)
+    still = model.paint(style, labels)
+    assert torch.equal(model.paint(style, labels, noise), still)
+    for block in model.generator.blocks:
+        block.grain.fill_(0.3)
+    assert torch.equal(model.paint(style, labels), still)
+    assert not torch.allclose(model.paint(style, labels, noise), still, atol=1e-3)
+    assert not torch.allclose(model.paint(style, labels, noise), model.paint(style, labels, -noise), atol=1e-3)
 
 
 @pytest.mark.parametrize("base", [heart(), noise(32)], ids=["heart", "noise"])

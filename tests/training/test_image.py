@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardiomorph.data.cohort import Cohort, save_subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.discriminator import DiscriminatorConfig
 from cardiomorph.models.spade import ImageModelConfig
-from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, train_image
+from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, neighbours, train_image
 
 CONFIG = ImageTrainingConfig(
     model=ImageModelConfig(width=2, hidden=4, style_dims=4),
@@ -35,10 +37,10 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(cohort, tmp_path, frequent
     train_image(cohort.folder, tmp_path / "whole", config=CONFIG)
     original = ImageTask.step
 
-    def interrupted(task, step, indices, rng):
+    def interrupted(task, step, batch):
         if step == 3:
             raise KeyboardInterrupt
-        return original(task, step, indices, rng)
+        return original(task, step, batch)
 
     monkeypatch.setattr(ImageTask, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -49,19 +51,53 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(cohort, tmp_path, frequent
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def drawn(task, step):
+    return task.batch(np.array([0, 5]), torch.Generator().manual_seed(step))
+
+
 def test_it_learns_to_repaint_its_slices(cohort):
-    task = ImageTask(CONFIG, cohort, "cpu")
-    losses = [task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))["l1"].item() for step in range(40)]
+    task = ImageTask(CONFIG, cohort)
+    losses = [task.step(step, drawn(task, step))["l1"].item() for step in range(40)]
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
 
 
 def test_the_average_follows_the_weights_behind_them(cohort):
-    task = ImageTask(CONFIG, cohort, "cpu")
+    task = ImageTask(CONFIG, cohort)
     start = task.average.generator.to_image.weight.clone()
     for step in range(3):
-        task.step(step, np.array([0, 5]), torch.Generator().manual_seed(step))
+        task.step(step, drawn(task, step))
     now, mean = task.model.generator.to_image.weight, task.average.generator.to_image.weight
     assert 0 < (mean - now).abs().max() < (start - now).abs().max()
+
+
+@given(st.integers(0, 2**31), st.floats(0, 1))
+def test_a_neighbour_is_another_slice_of_the_same_stack(seed, share):
+    stack = np.repeat([0, 1, 2], [1, 4, 9])
+    indices = np.random.default_rng(seed).integers(0, len(stack), 200)
+    chosen = neighbours(indices, stack, share, torch.Generator().manual_seed(seed))
+    np.testing.assert_array_equal(stack[chosen], stack[indices])
+    assert np.abs(chosen - indices).max() <= 2
+    np.testing.assert_array_equal(neighbours(indices, stack, 0.0, torch.Generator()), indices)
+
+
+def test_half_of_the_slices_are_painted_in_a_neighbours_style():
+    stack, indices = np.zeros(100, int), np.tile(np.arange(10, 90), 50)
+    chosen = neighbours(indices, stack, 0.5, torch.Generator().manual_seed(0))
+    assert (chosen != indices).mean() == pytest.approx(0.5, abs=0.03)
+    assert {-2, -1, 0, 1, 2} == set((chosen - indices).tolist())
+
+
+def test_pooling_before_the_l1_loss_leaves_the_grain_alone(cohort):
+    real = drawn(ImageTask(CONFIG, cohort), 0).image
+    checkerboard = 0.1 * ((torch.arange(128)[:, None] + torch.arange(128)) % 2 * 2.0 - 1.0)
+    losses = {}
+    for pool in (1, 4):
+        task = ImageTask(CONFIG.model_copy(update={"l1_pool": pool, "generator_rate": 0.0}), cohort)
+        fake = (real + checkerboard).requires_grad_()
+        label = torch.zeros(2, 4, 128, 128)
+        losses[pool] = task._update_generator(real, fake, label)["l1"].item()
+    assert losses[1] == pytest.approx(0.1, abs=1e-4)
+    assert losses[4] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_papers_preset_is_the_papers():
@@ -72,7 +108,7 @@ def test_the_papers_preset_is_the_papers():
 
 
 def test_two_time_scale_adam_has_the_paper_s_betas(cohort):
-    task = ImageTask(CONFIG.model_copy(update={"generator_rate": 1e-4}), cohort, "cpu")
+    task = ImageTask(CONFIG.model_copy(update={"generator_rate": 1e-4}), cohort)
     groups = {name: optimizer.param_groups for name, optimizer in task.optimizers.items()}
     assert {name: (g["lr"], g["betas"]) for name, (g,) in groups.items()} == {
         "generator": (1e-4, (0.0, 0.9)),

@@ -11,9 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from line import PLAN, Line
 
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.loop import Plan, batches, check_plan, learning_rate_scale, train
 from cardiomorph.training.run import RunFolder
 
@@ -27,39 +28,8 @@ plans = st.builds(
 )
 
 
-class Line:
-    """Fits y = w x; diverges from ``bad`` on; every step draws noise."""
-
-    def __init__(self, bad=None):
-        torch.manual_seed(0)
-        self.model = nn.Linear(1, 1, bias=False)
-        self.modules = {"model": self.model}
-        self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), 0.1)}
-        self.bad, self.seen = bad, []
-
-    def step(self, step, indices, rng):
-        self.seen.append((step, indices.tolist()))
-        x = torch.from_numpy(indices).float()[:, None] + torch.randn((len(indices), 1), generator=rng)
-        loss = (self.model(x) - 3 * x).square().mean()
-        if self.bad is not None and step >= self.bad:
-            loss = loss * float("nan")
-        self.optimizers["adam"].zero_grad()
-        loss.backward()
-        self.optimizers["adam"].step()
-        return {"loss": loss}
-
-    def evaluate(self):
-        return {"weight": self.model.weight.item()}
-
-    def picture(self):
-        return np.zeros((4, 4), np.float32)
-
-
-PLAN = Plan(12, 4, 30, 0.1, seed=3, report_every=4, evaluate_every=6, checkpoint_every=5)
-
-
 def run_at(path, resume=False, settings=None):
-    return RunFolder(path, settings or {"a": 1}, resume=resume, device="cpu")
+    return RunFolder(path, settings or {"a": 1}, resume=resume, hardware=Hardware())
 
 
 @given(plans)
@@ -116,10 +86,10 @@ def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, tmp_path, monke
     train(run_at(tmp_path / "whole"), whole, PLAN, "line")
     step = Line.step
 
-    def killed(self, number, indices, rng):
+    def killed(self, number, batch):
         if number == killed_at:
             raise KeyboardInterrupt
-        return step(self, number, indices, rng)
+        return step(self, number, batch)
 
     monkeypatch.setattr(Line, "step", killed)
     with pytest.raises(KeyboardInterrupt):

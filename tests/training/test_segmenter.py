@@ -20,9 +20,9 @@ CONFIG = SegmenterTrainingConfig(model=SegmenterConfig(width=3), epochs=2, batch
 
 def test_it_learns_to_read_its_slices(cohort):
     still = {"augmentation": AugmentationConfig(), "model": SegmenterConfig(width=4)}
-    task = SegmenterTask(CONFIG.model_copy(update=still), cohort, "cpu")
-    batch = np.arange(8) * 7
-    losses = [task.step(step, batch, torch.Generator().manual_seed(step)) for step in range(40)]
+    task = SegmenterTask(CONFIG.model_copy(update=still), cohort)
+    batches = [task.batch(np.arange(8) * 7, torch.Generator().manual_seed(step)) for step in range(40)]
+    losses = [task.step(step, batch) for step, batch in enumerate(batches)]
     assert losses[-1]["loss"] < 0.6 * losses[0]["loss"]
     assert losses[-1]["soft_dice"] < losses[0]["soft_dice"]
 

@@ -78,10 +78,10 @@ def test_the_metrics_are_those_of_the_saved_model(finished, small):
 def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, finished, small, tmp_path, monkeypatch):
     step = ShapeTask.step
 
-    def killed(self, number, indices, rng):
+    def killed(self, number, batch):
         if number == killed_at:
             raise KeyboardInterrupt
-        return step(self, number, indices, rng)
+        return step(self, number, batch)
 
     monkeypatch.setattr(ShapeTask, "step", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -154,11 +154,11 @@ def test_too_few_slices_for_a_batch_are_refused_before_anything_is_written(small
 
 
 def test_beta_rises_over_the_warm_up(small):
-    task = ShapeTask(CONFIG.model_copy(update={"beta": 6.0, "beta_warmup_epochs": 2}), small, "cpu")
+    task = ShapeTask(CONFIG.model_copy(update={"beta": 6.0, "beta_warmup_epochs": 2}), small)
     betas = [task.beta_at(step) for step in range(task.plan().steps)]
     np.testing.assert_allclose(betas[:16], 6 * np.arange(1, 17) / 16)
     assert set(betas[16:]) == {6.0}
-    assert ShapeTask(CONFIG.model_copy(update={"beta_warmup_epochs": 0}), small, "cpu").beta_at(0) == CONFIG.beta
+    assert ShapeTask(CONFIG.model_copy(update={"beta_warmup_epochs": 0}), small).beta_at(0) == CONFIG.beta
 
 
 def test_nothing_held_out_trains_without_scores(small, tmp_path):

@@ -100,10 +100,12 @@ class Slices:
     Attributes:
         labels: (n, size, size) uint8.
         images: (n, size, size) float16 in [-1, 1], or None where a subject has none.
+        stack: (n,) number of the stack, one phase of one subject, that a slice belongs to; base to apex within it.
     """
 
     labels: NDArray[np.uint8]
     images: NDArray[np.float16] | None
+    stack: NDArray[np.intp]
 
 
 class Cohort:
@@ -166,7 +168,8 @@ class Cohort:
                     pictures.append(frame.image.astype(np.float16))
         if not labels:
             raise CardiomorphError(f"no subject is in the split {split!r}", where=self.folder)
-        return Slices(np.concatenate(labels), np.concatenate(pictures) if images else None)
+        stack = np.repeat(np.arange(len(labels)), [len(slices) for slices in labels])
+        return Slices(np.concatenate(labels), np.concatenate(pictures) if images else None, stack)
 
 
 @dataclass(frozen=True)

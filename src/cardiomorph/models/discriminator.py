@@ -72,19 +72,21 @@ class Discriminator(nn.Module):
 
 def discriminator_hinge(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """E[max(0, 1 - D(real))] + E[max(0, 1 + D(fake))], mean over scales."""
-    terms = [F.relu(1.0 - r[-1]).mean() + F.relu(1.0 + f[-1]).mean() for r, f in zip(real, fake, strict=True)]
+    terms = [
+        F.relu(1.0 - r[-1].float()).mean() + F.relu(1.0 + f[-1].float()).mean() for r, f in zip(real, fake, strict=True)
+    ]
     return torch.stack(terms).mean()
 
 
 def generator_hinge(fake: list[list[Tensor]]) -> Tensor:
     """-E[D(fake)], mean over scales."""
-    return torch.stack([-f[-1].mean() for f in fake]).mean()
+    return torch.stack([-f[-1].float().mean() for f in fake]).mean()
 
 
 def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Mean absolute difference of the discriminator's layers, summed over layers, mean over scales."""
     terms = [
-        torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(rs[:-1], fs[:-1], strict=True)]).sum()
+        torch.stack([F.l1_loss(f, r.detach()).float() for r, f in zip(rs[:-1], fs[:-1], strict=True)]).sum()
         for rs, fs in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).mean()

@@ -74,7 +74,19 @@ class LabelMap:
         inside = (digits[:, 1:-1, 1:-1] != _OUTSIDE).float().flatten(1)[..., None]
         return Table(columns, inside, index.flatten())
 
+    @cached_property
+    def _halves(self) -> LabelMap:
+        return LabelMap(self.labels[:, ::2, ::2].contiguous())
+
     def at(self, size: int) -> LabelMap:
-        """The same maps at a lower resolution, by nearest neighbour, as SPADE does."""
-        step = self.labels.shape[-1] // size
-        return LabelMap(self.labels[:, ::step, ::step].contiguous()) if step > 1 else self
+        """The same maps at a lower resolution, by nearest neighbour, as SPADE does; ``size`` is a half, a fourth..."""
+        return self if size == self.labels.shape[-1] else self._halves.at(size)
+
+    def prepared(self, smallest: int) -> LabelMap:
+        """Itself, everything that SPADE needs computed, down to the given size."""
+        for_blocks = self
+        while True:
+            _ = for_blocks.one_hot if for_blocks.table is None else None
+            if for_blocks.labels.shape[-1] <= smallest:
+                return self
+            for_blocks = for_blocks.at(for_blocks.labels.shape[-1] // 2)

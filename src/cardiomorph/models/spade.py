@@ -8,6 +8,7 @@ from an image. Widths: the authors' is 32. What the paper leaves open: normalisa
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cardiomorph.anatomy import N_CLASSES
-from cardiomorph.models.neighbourhoods import LabelMap
+from cardiomorph.models.neighbourhoods import LabelMap, Table
 
 _SLOPE = 0.2
 _MULTIPLES = (16, 16, 8, 4, 2)
@@ -31,11 +32,54 @@ class ImageModelConfig(BaseModel):
     width: int = Field(32, ge=1)
     hidden: int = Field(128, ge=1, description="channels between the label map and gamma, beta")
     style_dims: int = Field(256, ge=1)
+    noise: bool = Field(False, description="let every block add white noise, as much of it as it learns to")
     size: int = Field(128, ge=32, multiple_of=16)
 
 
 def _normed(convolution: nn.Module) -> nn.Module:
     return spectral_norm(convolution)
+
+
+class _Modulated(torch.autograd.Function):
+    """Batch norm, scale and shift of pixels whose scale and shift come from a table; all in one pass each way.
+
+    ``x`` (pixels, channels) is normalised by its own mean and variance, then multiplied by 1 + gamma and shifted by
+    beta, (rows, channels) each, of the pixel's row. The normalisation is folded into the table, which is a hundred
+    times smaller than ``x``; the gradient through mean and variance is that of batch norm.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, row: Tensor, mean: Tensor, inverse_std: Tensor
+    ) -> Tensor:
+        scale = (1.0 + gamma) * inverse_std
+        ctx.save_for_backward(x, scale, row, mean, inverse_std)
+        return _scaled(x, scale, beta - mean * scale, row)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, row, mean, inverse_std = ctx.saved_tensors
+        grad = grad.contiguous()
+        d_shift = _sums_by_row(grad, row, len(scale))
+        d_scale = _sums_by_row(grad * x, row, len(scale)) - mean * d_shift
+        # d inverse_std / d variance = -inverse_std^3 / 2, d variance / d x = 2 (x - mean) / pixels
+        slope = -(d_scale * scale).sum(dim=0) * inverse_std.square() / len(x)
+        offset = -(d_shift * scale).sum(dim=0) / len(x) - slope * mean
+        through_statistics = torch.addcmul(offset.to(x.dtype), x, slope.to(x.dtype))
+        d_x = torch.addcmul(through_statistics, grad, F.embedding(row, scale.to(x.dtype)))
+        return d_x, d_scale * inverse_std, d_shift, None, None, None
+
+
+def _scaled(x: Tensor, scale: Tensor, shift: Tensor, row: Tensor) -> Tensor:
+    """``x`` times its row of ``scale`` plus its row of ``shift``."""
+    return torch.addcmul(F.embedding(row, shift.to(x.dtype)), x, F.embedding(row, scale.to(x.dtype)))
+
+
+def _sums_by_row(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
+    """(pixels, channels) summed over the pixels of each row, float32 or better."""
+    sums = values.new_zeros(n_rows, values.shape[1])
+    summed = sums.scatter_add_(0, row[:, None].expand_as(values), values)
+    return summed.to(torch.promote_types(values.dtype, torch.float32))
 
 
 class Spade(nn.Module):
@@ -53,28 +97,62 @@ class Spade(nn.Module):
 
     def forward(self, x: Tensor, label: LabelMap) -> Tensor:
         """``x`` (batch, channels, h, w), ``label`` at the same resolution."""
-        gamma, beta = self.modulation(label).chunk(2, dim=1)
-        return torch.addcmul(beta, self.norm(x), 1.0 + gamma)
-
-    def modulation(self, label: LabelMap) -> Tensor:
-        """gamma and beta, (batch, 2 channels, h, w)."""
         table = label.table
         if table is None:
+            gamma, beta = self.modulation(label).chunk(2, dim=1)
+            return torch.addcmul(beta, self.norm(x), 1.0 + gamma)
+        rows = self._rows(table)
+        gamma, beta = rows.to(torch.promote_types(rows.dtype, torch.float32)).chunk(2, dim=1)
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+        if self.training:
+            y = _Modulated.apply(pixels, gamma, beta, table.index, *self._batch_statistics(x))
+        else:
+            mean, variance = self._running_statistics
+            scale = (1.0 + gamma) * torch.rsqrt(variance + self.norm.eps)
+            y = _scaled(pixels, scale, beta - mean * scale, table.index)
+        batch, channels, height, width = x.shape
+        return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def modulation(self, label: LabelMap) -> Tensor:
+        """gamma and beta of every pixel, (batch, 2 channels, h, w)."""
+        if label.table is None:
             return self.gamma_beta(F.relu(self.shared(label.one_hot)))
+        batch, height, width = label.labels.shape
+        return F.embedding(label.table.index, self._rows(label.table)).view(batch, height, width, -1).movedim(-1, 1)
+
+    def _rows(self, table: Table) -> Tensor:
+        """gamma and beta of every distinct neighbourhood, (n, 2 channels)."""
         # Both convolutions as matrix products: the number of rows is new in every batch, and memory stays lower so.
         hidden = F.relu(F.linear(table.columns, self.shared.weight.flatten(1), self.shared.bias)) * table.inside
         second = self.gamma_beta.weight.flatten(2).transpose(1, 2).flatten(1)
-        rows = F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
-        batch, height, width = label.labels.shape
-        return rows.index_select(0, table.index).view(batch, height, width, -1).permute(0, 3, 1, 2)
+        return F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
+
+    @torch.no_grad()
+    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and 1 / standard deviation of every channel; the running ones move on, as in `nn.BatchNorm2d`."""
+        assert self.norm.momentum is not None and self.norm.num_batches_tracked is not None, "as constructed"
+        self.norm.num_batches_tracked.add_(1)
+        mean, variance = torch.batch_norm_update_stats(x, *self._running_statistics, self.norm.momentum)
+        return mean, torch.rsqrt(variance + self.norm.eps)
+
+    @property
+    def _running_statistics(self) -> tuple[Tensor, Tensor]:
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None and variance is not None, "batch norm tracks them by default"
+        return mean, variance
 
 
 class SpadeBlock(nn.Module):
-    """Two SPADE, LeakyReLU, convolution steps around a shortcut."""
+    """Two SPADE, LeakyReLU, convolution steps around a shortcut.
 
-    def __init__(self, channels_in: int, channels_out: int, hidden: int) -> None:
+    White noise may be added between the two, scaled channel by channel (Karras et al., CVPR 2019): a label and a
+    style do not decide an image's grain, and a generator without a source of it paints none.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, hidden: int, noise: bool) -> None:
         super().__init__()
         middle = min(channels_in, channels_out)
+        self.grain = nn.Parameter(torch.zeros(1, middle, 1, 1)) if noise else None
         self.spade_0, self.spade_1 = Spade(channels_in, hidden), Spade(middle, hidden)
         self.conv_0 = _normed(nn.Conv2d(channels_in, middle, 3, 1, 1))
         self.conv_1 = _normed(nn.Conv2d(middle, channels_out, 3, 1, 1))
@@ -83,9 +161,11 @@ class SpadeBlock(nn.Module):
             self.spade_s = Spade(channels_in, hidden)
             self.conv_s = _normed(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 
-    def forward(self, x: Tensor, label: LabelMap) -> Tensor:
+    def forward(self, x: Tensor, label: LabelMap, noise: Tensor | None) -> Tensor:
         shortcut = self.conv_s(self.spade_s(x, label)) if self.learned else x
         y = self.conv_0(F.leaky_relu(self.spade_0(x, label), _SLOPE))
+        if self.grain is not None and noise is not None:
+            y = torch.addcmul(y, self.grain.to(y.dtype), noise.to(y.dtype))
         y = self.conv_1(F.leaky_relu(self.spade_1(y, label), _SLOPE))
         return shortcut + y
 
@@ -99,19 +179,27 @@ class Generator(nn.Module):
         self._grid = config.size // 16
         self.from_style = nn.Linear(config.style_dims, widths[0] * self._grid**2)
         self.blocks = nn.ModuleList(
-            SpadeBlock(a, b, config.hidden) for a, b in zip([widths[0], *widths[:-1]], widths, strict=True)
+            SpadeBlock(a, b, config.hidden, config.noise)
+            for a, b in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.to_image = nn.Conv2d(widths[-1], 1, 3, 1, 1)
 
-    def forward(self, style: Tensor, labels: Tensor) -> Tensor:
-        """``style`` (batch, style_dims), ``labels`` (batch, size, size) integers -> (batch, 1, size, size)."""
-        label = LabelMap(labels)
+    def forward(self, style: Tensor, labels: Tensor | LabelMap, noise: Tensor | None = None) -> Tensor:
+        """Paints (batch, 1, size, size).
+
+        Args:
+            style: (batch, style_dims).
+            labels: (batch, size, size) integers, or what has been made of them already.
+            noise: (batch, 1, size, size) standard normal; coarser blocks take every second, fourth, ... of it.
+        """
+        label = labels if isinstance(labels, LabelMap) else LabelMap(labels)
         x = self.from_style(style).unflatten(1, (-1, self._grid, self._grid))
         x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):
             if index:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = block(x, label.at(x.shape[-1]))
+            step = label.labels.shape[-1] // x.shape[-1]
+            x = block(x, label.at(x.shape[-1]), None if noise is None else noise[..., ::step, ::step])
         return torch.tanh(self.to_image(F.leaky_relu(x, _SLOPE)))
 
 
@@ -163,5 +251,5 @@ class ImageModel(nn.Module):
     def encode_style(self, image: Tensor) -> Tensor:
         return self.style_encoder(image)
 
-    def paint(self, style: Tensor, labels: Tensor) -> Tensor:
-        return self.generator(style, labels)
+    def paint(self, style: Tensor, labels: Tensor | LabelMap, noise: Tensor | None = None) -> Tensor:
+        return self.generator(style, labels, noise)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
@@ -26,12 +28,14 @@ from cardiomorph.models.discriminator import (
     generator_hinge,
 )
 from cardiomorph.models.label_vae import one_hot
+from cardiomorph.models.neighbourhoods import LabelMap
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
-from cardiomorph.training.loop import Plan, check_plan, train
+from cardiomorph.training.hardware import Hardware, Precision, this_process
+from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import image_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import RunFolder, check_slice_size, cohort_fingerprint, pick_device
+from cardiomorph.training.run import check_slice_size
 
 
 class ImageTrainingConfig(BaseModel):
@@ -48,8 +52,15 @@ class ImageTrainingConfig(BaseModel):
     learning_rate_floor: float = Field(0.05, gt=0, le=1)
     feature_matching: float = Field(10.0, ge=0)
     l1: float = Field(0.0, ge=0)
+    l1_pool: int = Field(
+        1, ge=1, description="pixels a side averaged before the L1 loss: grain is none of its business"
+    )
+    style_neighbours: float = Field(
+        0.0, ge=0, le=1, description="share of slices painted in a neighbouring one's style"
+    )
     average_decay: float = Field(0.999, ge=0, lt=1, description="exponential moving average of the weights; 0: none")
     augmentation: AugmentationConfig = AugmentationConfig()
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0)
 
 
@@ -65,42 +76,86 @@ IMAGE_PRESETS: dict[str, ImageTrainingConfig] = {
         average_decay=0.97,
     ),
     "small": ImageTrainingConfig(
-        model=ImageModelConfig(width=16, hidden=32, style_dims=128),
+        model=ImageModelConfig(width=16, hidden=32, style_dims=64, noise=True),
         discriminator=DiscriminatorConfig(width=32),
         steps=6_000,
         batch_size=8,
         generator_rate=2e-4,
         l1=10.0,
+        l1_pool=4,
+        style_neighbours=0.5,
         average_decay=0.995,
         augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3),
     ),
-    "base": ImageTrainingConfig(l1=10.0, augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3)),
+    "base": ImageTrainingConfig(
+        model=ImageModelConfig(noise=True),
+        l1=10.0,
+        l1_pool=4,
+        style_neighbours=0.5,
+        augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3),
+    ),
     "paper": ImageTrainingConfig(average_decay=0.0, learning_rate_floor=1.0),
 }
+
+
+class Batch(NamedTuple):
+    """What one step paints.
+
+    Attributes:
+        label, one_hot: the label maps, for the generator and for the discriminator.
+        image: (batch, 1, size, size), what the labels were drawn on.
+        style: the same shape, the image whose appearance is asked for; a slice's own or a neighbour's.
+        noise: the same shape, standard normal.
+    """
+
+    label: LabelMap
+    one_hot: Tensor
+    image: Tensor
+    style: Tensor
+    noise: Tensor
+
+
+def neighbours(
+    indices: NDArray[np.intp], stack: NDArray[np.intp], share: float, rng: torch.Generator
+) -> NDArray[np.intp]:
+    """For a random share of slices another one of the same stack, one or two away; the others themselves.
+
+    A style that must do for its neighbours holds what a subject's slices have in common, not one slice's grain.
+    """
+    u = torch.rand((2, len(indices)), generator=rng).numpy()
+    offsets = np.array([-2, -1, 1, 2])[(4 * u[1]).astype(int)]
+    there = np.clip(indices + offsets, 0, len(stack) - 1)
+    moved = (u[0] < share) & (stack[there] == stack[indices])
+    return np.where(moved, there, indices)
 
 
 class ImageTask:
     """Generator, discriminator, their optimisers and the slices."""
 
-    def __init__(self, config: ImageTrainingConfig, cohort: Cohort, device: str) -> None:
+    def __init__(self, config: ImageTrainingConfig, cohort: Cohort, hardware: Hardware | None = None) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.device = config, device
+        self.config, self.hardware = config, hardware or Hardware()
+        self.device = device = self.hardware.device
         self.model = ImageModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judge = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.labels, self.images = cohort_tensors(cohort, "train")
+        self.labels, self.images, self.stack = cohort_tensors(cohort, "train")
         held = cohort.ids("heldout")
-        self.heldout = cohort_tensors(cohort, "heldout") if held else (self.labels[:0], self.images[:0])
+        self.heldout = cohort_tensors(cohort, "heldout")[:2] if held else (self.labels[:0], self.images[:0])
         self.modules: dict[str, nn.Module] = {
             "model": self.model,
             "discriminator": self.judge,
             "average": self.average,
         }
         betas = (0.0, 0.9)
-        self.optimizers = {
+        self.optimizers: dict[str, Optimizer] = {
             "generator": torch.optim.Adam(self.model.parameters(), config.generator_rate, betas),
             "discriminator": torch.optim.Adam(self.judge.parameters(), config.discriminator_rate, betas),
         }
+
+    @property
+    def result(self) -> nn.Module:
+        return self.average
 
     def plan(self) -> Plan:
         return Plan(
@@ -113,54 +168,57 @@ class ImageTask:
             checkpoint_every=100,
         )
 
-    def _batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = self.labels[indices].to(self.device)
-        images = self.images[indices].to(self.device, torch.float32)[:, None]
-        if self.config.augmentation.active:
-            motions = draw_motions(self.config.augmentation, len(labels), labels.shape[-1], rng)
+    def batch(self, indices: NDArray[Any], rng: torch.Generator) -> Batch:
+        config, mine, size = self.config, self.hardware.share(len(indices)), self.labels.shape[-1]
+        styled_by = neighbours(indices, self.stack.numpy(), config.style_neighbours, rng)
+        labels = self.labels[indices[mine]].to(self.device)
+        image, style = (self.images[i[mine]].to(self.device, torch.float32)[:, None] for i in (indices, styled_by))
+        if config.augmentation.active:
+            motions = draw_motions(config.augmentation, len(indices), size, rng)[mine]
             labels = move_labels(one_hot(labels), motions)
-            images = move(images, motions, outside=-1.0)
-        return labels, images.contiguous(memory_format=torch.channels_last)
+            image, style = (move(x, motions, outside=-1.0) for x in (image, style))
+        noise = torch.randn((len(indices), 1, size, size), generator=rng)[mine].to(self.device)
+        image, style = (x.contiguous(memory_format=torch.channels_last) for x in (image, style))
+        return Batch(LabelMap(labels).prepared(size // 16), one_hot(labels), image, style, noise)
 
-    def step(self, step: int, indices: NDArray[Any], rng: torch.Generator) -> dict[str, Tensor]:
-        labels, images = self._batch(indices, rng)
-        encoded = one_hot(labels)
+    def step(self, step: int, batch: Batch) -> dict[str, Tensor]:
         self.model.train()
         self.judge.train()
-        fake = self.model.paint(self.model.encode_style(images), labels)
-        judged = self._update_discriminator(images, fake.detach(), encoded)
-        losses = self._update_generator(images, fake, encoded)
+        with self.hardware.autocast():
+            fake = self.model.paint(self.model.encode_style(batch.style), batch.label, batch.noise)
+        judged = self._update_discriminator(batch.image, fake.detach(), batch.one_hot)
+        losses = self._update_generator(batch.image, fake, batch.one_hot)
         self._update_average(step)
         return {**losses, **judged}
 
+    def _judged(self, image: Tensor, label: Tensor) -> list[list[Tensor]]:
+        with self.hardware.autocast():
+            return self.judge(image, label)
+
     def _update_discriminator(self, real: Tensor, fake: Tensor, label: Tensor) -> dict[str, Tensor]:
-        on_real, on_fake = self.judge(real, label), self.judge(fake, label)
+        on_real, on_fake = self._judged(real, label), self._judged(fake, label)
         loss = discriminator_hinge(on_real, on_fake)
-        self.optimizers["discriminator"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizers["discriminator"].step()
+        self.hardware.descend(self.optimizers["discriminator"], loss)
         return {
             "discriminator": loss,
-            "verdict_real": torch.stack([scale[-1].mean() for scale in on_real]).mean(),
-            "verdict_fake": torch.stack([scale[-1].mean() for scale in on_fake]).mean(),
+            "verdict_real": torch.stack([scale[-1].float().mean() for scale in on_real]).mean(),
+            "verdict_fake": torch.stack([scale[-1].float().mean() for scale in on_fake]).mean(),
         }
 
     def _update_generator(self, real: Tensor, fake: Tensor, label: Tensor) -> dict[str, Tensor]:
         # The discriminator only carries the gradient through here; its own is not wanted.
         self.judge.requires_grad_(False)
-        on_fake = self.judge(fake, label)
+        on_fake = self._judged(fake, label)
         with torch.no_grad():
-            on_real = self.judge(real, label)
+            on_real = self._judged(real, label)
         terms = {
             "adversarial": generator_hinge(on_fake),
             "feature_matching": feature_matching(on_real, on_fake),
-            "l1": F.l1_loss(fake, real),
+            "l1": F.avg_pool2d(fake.float() - real, self.config.l1_pool).abs().mean(),
         }
         config = self.config
         total = terms["adversarial"] + config.feature_matching * terms["feature_matching"] + config.l1 * terms["l1"]
-        self.optimizers["generator"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizers["generator"].step()
+        self.hardware.descend(self.optimizers["generator"], total)
         self.judge.requires_grad_(True)
         return {"generator": total, **terms}
 
@@ -176,9 +234,10 @@ class ImageTask:
     @torch.inference_mode()
     def _repainted(self, labels: Tensor, images: Tensor) -> Tensor:
         self.average.eval()
+        noise = torch.randn((len(labels), 1, *labels.shape[1:]), generator=torch.Generator().manual_seed(0))
         batches = [
-            self.average.paint(self.average.encode_style(i.to(self.device)), b.to(self.device)).cpu()
-            for b, i in zip(labels.split(16), images.float()[:, None].split(16), strict=True)
+            self.average.paint(self.average.encode_style(i.to(self.device)), b.to(self.device), n.to(self.device)).cpu()
+            for b, i, n in zip(labels.split(16), images.float()[:, None].split(16), noise.split(16), strict=True)
         ]
         return torch.cat(batches)[:, 0]
 
@@ -191,6 +250,9 @@ class ImageTask:
         repainted = self._repainted(labels[chosen], images[chosen])
         return {"l1": float((repainted - images[chosen].float()).abs().mean())}
 
+    def histograms(self) -> dict[str, Tensor]:
+        return {**weights(self.average), **weights(self.judge)}
+
     def picture(self) -> NDArray[Any]:
         labels, images = self.heldout if len(self.heldout[0]) else (self.labels, self.images)
         chosen = torch.linspace(0, len(labels) - 1, 10).long()
@@ -198,11 +260,11 @@ class ImageTask:
         return image_sheet([images[chosen].float().numpy(), repainted.numpy()])
 
 
-def cohort_tensors(cohort: Cohort, split: Split) -> tuple[Tensor, Tensor]:
-    """Labels (n, size, size) uint8 and images (n, size, size) float16 of a split's slices."""
+def cohort_tensors(cohort: Cohort, split: Split) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels (n, size, size) uint8, images (n, size, size) float16 and stacks (n,) of a split's slices."""
     slices = cohort.slices(split, images=True)
     assert slices.images is not None, "asked for above"
-    return torch.from_numpy(slices.labels), torch.from_numpy(slices.images)
+    return torch.from_numpy(slices.labels), torch.from_numpy(slices.images), torch.from_numpy(slices.stack)
 
 
 def train_image(
@@ -224,14 +286,6 @@ def train_image(
         CardiomorphError: bad cohort, preset, configuration or device; subjects without images; a diverged training.
     """
     chosen = config or configured(IMAGE_PRESETS, preset, changes)
-    source, device = Cohort(cohort), pick_device(device)
+    source, hardware = Cohort(cohort), this_process(device, chosen.precision)
     check_slice_size(source, chosen.model.size)
-    settings = {"kind": "image", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
-    task = ImageTask(chosen, source, device)
-    plan = task.plan()
-    check_plan(plan)
-    run = RunFolder(output, settings, resume=resume, device=device)
-    seconds = train(run, task, plan, "image model")
-    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
-    run.finish("image", task.average, metrics, task.picture())
-    return metrics
+    return fit("image", ImageTask(chosen, source, hardware), chosen, source, output, resume=resume)

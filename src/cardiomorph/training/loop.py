@@ -1,7 +1,8 @@
-"""The one training loop: batches in a seeded order, reports, checkpoints, exact resume.
+"""The one training loop: batches in a seeded order, reports, warnings, checkpoints, exact resume.
 
 Nothing random is carried from step to step: the order of an epoch and the noise of a step are functions of the seed
-and their number, so a resumed run needs no generator's state and gives the bytes an uninterrupted one gives.
+and their number, so a resumed run needs no generator's state and gives the bytes an uninterrupted one gives. The next
+batch is drawn and moved about in a second thread while the networks train on this one.
 """
 
 from __future__ import annotations
@@ -9,19 +10,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from cardiomorph.allocator import keep_freed_memory
+from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import console, progress_bar
-from cardiomorph.training.run import RunFolder
+from cardiomorph.training.hardware import Hardware
+from cardiomorph.training.run import RunFolder, cohort_fingerprint
 
 
 class Task(Protocol):
@@ -33,12 +41,30 @@ class Task(Protocol):
     @property
     def optimizers(self) -> Mapping[str, Optimizer]: ...
 
-    def step(self, step: int, indices: NDArray[np.intp], rng: torch.Generator) -> dict[str, Tensor]:
-        """Trains on these slices; returns what to report, as scalars on the device."""
+    @property
+    def hardware(self) -> Hardware: ...
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that other commands load."""
+        ...
+
+    def plan(self) -> Plan: ...
+
+    def batch(self, indices: NDArray[np.intp], rng: torch.Generator) -> Any:
+        """This process's share of the slices ``indices`` and of a step's random numbers; reads no network."""
+        ...
+
+    def step(self, step: int, batch: Any) -> dict[str, Tensor]:
+        """Trains on a batch; returns what to report, as scalars on the device."""
         ...
 
     def evaluate(self) -> dict[str, float]:
         """Measures on held-out slices; empty where none are held out."""
+        ...
+
+    def histograms(self) -> Mapping[str, Tensor]:
+        """What TensorBoard shows the distribution of."""
         ...
 
     def picture(self) -> NDArray[np.float32]:
@@ -65,8 +91,13 @@ class Plan:
         return max(1, self.n_items // self.batch_size)
 
 
-def check_plan(plan: Plan) -> None:
-    """Raises `CardiomorphError` where the slices do not fill one batch."""
+def check_plan(plan: Plan, processes: int = 1) -> None:
+    """Raises `CardiomorphError` where the slices do not fill one batch, or processes cannot share it evenly."""
+    if plan.batch_size % processes:
+        raise CardiomorphError(
+            f"{processes} processes cannot share batches of {plan.batch_size} evenly",
+            fix="Set a batch_size that they divide with --config",
+        )
     if plan.n_items < plan.batch_size:
         raise CardiomorphError(
             f"{plan.n_items} training slices do not fill one batch of {plan.batch_size}",
@@ -121,6 +152,53 @@ class _Averages:
         return means
 
 
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Every convolution's and linear layer's weights, for `Task.histograms`."""
+    return {name: p.detach() for name, p in module.named_parameters() if p.ndim > 1}
+
+
+def fit(
+    kind: str, task: Task, config: BaseModel, cohort: Cohort, output: Path, *, resume: bool
+) -> dict[str, float | int]:
+    """Opens the run folder, trains, and writes what a finished run holds.
+
+    Args:
+        kind: "shape", "image" or "segmenter".
+        config: what the task was made from; with the cohort and the precision it decides the outcome.
+
+    Returns:
+        What metrics.json holds: the task's held-out measures, steps, slices, seconds.
+
+    Raises:
+        CardiomorphError: no whole batch; a run of other settings; a diverged training.
+    """
+    plan = task.plan()
+    check_plan(plan, task.hardware.processes)
+    settings = {
+        "kind": kind,
+        "config": config.model_dump() | {"precision": task.hardware.precision},
+        "cohort": cohort_fingerprint(cohort),
+    }
+    run = RunFolder(output, settings, resume=resume, hardware=task.hardware)
+    seconds = train(run, task, plan, kind if kind == "segmenter" else f"{kind} model")
+    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
+    run.finish(kind, task.result, metrics, task.picture())
+    task.hardware.wait()
+    return metrics
+
+
+def _prepared(task: Task, plan: Plan, start: int, pool: ThreadPoolExecutor) -> Iterator[tuple[int, Any]]:
+    """(step, batch) from step ``start`` on, each batch made while the one before is trained on."""
+    waiting = None
+    for step, indices in batches(plan, start):
+        coming = step, pool.submit(task.batch, indices, _step_generator(plan, step))
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+        waiting = coming
+    if waiting is not None:
+        yield waiting[0], waiting[1].result()
+
+
 def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     """Trains to the plan's last step, from wherever the run folder stands.
 
@@ -133,38 +211,54 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     for optimizer in task.optimizers.values():
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
+    keep_freed_memory()
     start, seconds = run.restore(task.modules, task.optimizers)
-    if start:
+    main = task.hardware.main
+    if start and main:
         console.print(f"{title}: going on from step {start} of {plan.steps}")
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
-    with SummaryWriter(str(run.path / "tensorboard"), purge_step=start) as writer, progress_bar() as bar:
+    with ExitStack() as stack:
+        writer = stack.enter_context(SummaryWriter(str(run.path / "tensorboard"), purge_step=start)) if main else None
+        bar = stack.enter_context(progress_bar(shown=main))
+        # One thread of its own for drawing: it must not take the cores that the networks train on.
+        pool = stack.enter_context(ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)))
         line = bar.add_task(title, total=plan.steps, completed=start, note="")
-        for step, indices in batches(plan, start):
+        for step, batch in _prepared(task, plan, start, pool):
             _set_learning_rate(task.optimizers, learning_rate_scale(plan, step))
-            averages.add(task.step(step, indices, _step_generator(plan, step)))
+            averages.add(task.step(step, batch))
             done = step + 1
             last = done == plan.steps
             saving = done % plan.checkpoint_every == 0 or last
+            evaluating = done % plan.evaluate_every == 0 or last
             # A checkpoint is finite, and no average reaches across it: a resumed run reports the same.
             if done % plan.report_every == 0 or saving:
-                values = averages.take()
+                values = task.hardware.mean(averages.take())
                 _check_finite(values, done, run)
                 rate = (done - reported_at) * plan.batch_size / (time.monotonic() - reported_time)
                 reported_at, reported_time = done, time.monotonic()
                 _report(run, writer, done, values)
                 bar.update(line, completed=done, note=_note(values, rate))
-            if done % plan.evaluate_every == 0 or last:
-                _report(run, writer, done, {f"heldout_{k}": v for k, v in task.evaluate().items()})
-                sheet = task.picture()
-                writer.add_image("samples", sheet, done, dataformats="HW" if sheet.ndim == 2 else "HWC")
+            if saving or evaluating:
+                task.hardware.average_buffers(task.modules.values())
+            if evaluating and writer is not None:
+                _measure(run, writer, task, done)
             if saving:
                 run.save(task.modules, task.optimizers, done, time.monotonic() - began)
+                task.hardware.wait()
     return time.monotonic() - began
 
 
-def _report(run: RunFolder, writer: SummaryWriter, step: int, values: Mapping[str, float]) -> None:
-    if values:
+def _measure(run: RunFolder, writer: SummaryWriter, task: Task, step: int) -> None:
+    _report(run, writer, step, {f"heldout_{k}": v for k, v in task.evaluate().items()})
+    sheet = task.picture()
+    writer.add_image("samples", sheet, step, dataformats="HW" if sheet.ndim == 2 else "HWC")
+    for name, values in task.histograms().items():
+        writer.add_histogram(name, values, step)
+
+
+def _report(run: RunFolder, writer: SummaryWriter | None, step: int, values: Mapping[str, float]) -> None:
+    if values and writer is not None:
         run.report(step, values)
         for key, value in values.items():
             writer.add_scalar(key, value, step)

@@ -25,37 +25,25 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, ensure_folder, explained, read_json, write_bytes, write_json, write_text
 from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
+from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.pictures import write_curves, write_picture
 
 _CHECKPOINT = "checkpoint.safetensors"
 
 
-def pick_device(name: str) -> str:
-    """The device to use; "auto" is "cuda" where there is one. Raises `CardiomorphError` for one that is not there."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise CardiomorphError(
-            f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
-            fix="Use --device auto, cpu or cuda",
-        ) from error
-    return name
-
-
-def environment(device: str) -> dict[str, Any]:
+def environment(hardware: Hardware) -> dict[str, Any]:
     """Versions and hardware that numbers may depend on."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
+        "device": torch.cuda.get_device_name() if hardware.device.startswith("cuda") else hardware.device,
         "threads": torch.get_num_threads(),
+        "processes": hardware.processes,
     }
 
 
 class RunFolder:
-    """Opens a new run, or an old one to resume.
+    """Opens a new run, or an old one to resume. Of several processes only the first writes.
 
     Args:
         settings: everything that decides the outcome; a resumed run must have the same.
@@ -64,9 +52,13 @@ class RunFolder:
         CardiomorphError: the folder holds a run and ``resume`` is off; or it was started with other settings.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool, device: str) -> None:
-        self.path = Path(path)
-        settings = json.loads(json.dumps(settings))
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool, hardware: Hardware) -> None:
+        self.path, self.writes = Path(path), hardware.main
+        if self.writes:
+            self._open(json.loads(json.dumps(settings)), resume, hardware)
+        hardware.wait()
+
+    def _open(self, settings: dict[str, Any], resume: bool, hardware: Hardware) -> None:
         started = self.path / "run.json"
         if started.exists():
             if not resume:
@@ -83,12 +75,14 @@ class RunFolder:
                 )
         else:
             ensure_folder(self.path)
-            write_json(started, {"settings": settings, "environment": environment(device)})
+            write_json(started, {"settings": settings, "environment": environment(hardware)})
 
     def save(
         self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], step: int, seconds: float
     ) -> None:
         """Writes the checkpoint of a step, replacing the one before."""
+        if not self.writes:
+            return
         tensors: dict[str, Tensor] = {}
         for name, module in modules.items():
             tensors |= {f"module/{name}/{key}": value for key, value in module.state_dict().items()}
@@ -121,6 +115,8 @@ class RunFolder:
 
     def _cut_log(self, step: int) -> None:
         """Drops what was reported after the checkpoint: it will be done, and reported, again."""
+        if not self.writes:
+            return
         if step == 0:
             shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
         write_text(self.path / "log.jsonl", "".join(line for line in self._log_lines() if _step_of(line) <= step))
@@ -131,6 +127,8 @@ class RunFolder:
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
         """Appends one line to log.jsonl."""
+        if not self.writes:
+            return
         path = self.path / "log.jsonl"
         with explained(path), path.open("a") as stream:
             stream.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in values.items()}}) + "\n")
@@ -141,6 +139,8 @@ class RunFolder:
 
     def finish(self, kind: str, model: nn.Module, metrics: Mapping[str, Any], picture: NDArray[np.float32]) -> None:
         """Writes what a finished run shows and what other commands load: the model last."""
+        if not self.writes:
+            return
         write_json(self.path / "metrics.json", dict(metrics))
         write_picture(self.path / "samples.png", picture)
         write_curves(self.path / "curves.png", self.history())

@@ -10,16 +10,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
+from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.image import cohort_tensors
-from cardiomorph.training.loop import Plan, check_plan, train
+from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import RunFolder, check_slice_size, cohort_fingerprint, pick_device
+from cardiomorph.training.run import check_slice_size
 from cardiomorph.training.shape import pooled_dice
 
 
@@ -36,6 +38,7 @@ class SegmenterTrainingConfig(BaseModel):
     contrast: float = Field(0.3, ge=0, lt=1, description="0.3 draws factors in 0.7..1.3 on the image's contrast")
     brightness: float = Field(0.2, ge=0, description="largest shift of the image's intensities, which span 2")
     augmentation: AugmentationConfig = AugmentationConfig(rotation_deg=20, scale=0.15, shift_px=6)
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0)
 
 
@@ -59,15 +62,22 @@ def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
 class SegmenterTask:
     """The segmenter with its optimiser and slices."""
 
-    def __init__(self, config: SegmenterTrainingConfig, cohort: Cohort, device: str) -> None:
+    def __init__(self, config: SegmenterTrainingConfig, cohort: Cohort, hardware: Hardware | None = None) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.device = config, device
+        self.config, self.hardware = config, hardware or Hardware()
+        self.device = device = self.hardware.device
         self.model = Segmenter(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.labels, self.images = cohort_tensors(cohort, "train")
+        self.labels, self.images = cohort_tensors(cohort, "train")[:2]
         held = cohort.ids("heldout")
-        self.heldout = cohort_tensors(cohort, "heldout") if held else (self.labels[:0], self.images[:0])
+        self.heldout = cohort_tensors(cohort, "heldout")[:2] if held else (self.labels[:0], self.images[:0])
         self.modules: dict[str, nn.Module] = {"model": self.model}
-        self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)}
+        self.optimizers: dict[str, Optimizer] = {
+            "adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)
+        }
+
+    @property
+    def result(self) -> nn.Module:
+        return self.model
 
     def plan(self) -> Plan:
         per_epoch = max(1, len(self.labels) // self.config.batch_size)
@@ -81,24 +91,25 @@ class SegmenterTask:
             checkpoint_every=per_epoch,
         )
 
-    def _batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = self.labels[indices].to(self.device)
-        images = self.images[indices].to(self.device, torch.float32)[:, None]
-        motions = draw_motions(self.config.augmentation, len(labels), labels.shape[-1], rng)
+    def batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Labels and images, moved, their contrast and brightness changed."""
+        config, mine = self.config, self.hardware.share(len(indices))
+        labels = self.labels[indices[mine]].to(self.device)
+        images = self.images[indices[mine]].to(self.device, torch.float32)[:, None]
+        motions = draw_motions(config.augmentation, len(indices), labels.shape[-1], rng)[mine]
         labels, images = move_labels(one_hot(labels), motions), move(images, motions, outside=-1.0)
-        drawn = 2.0 * torch.rand((2, len(labels), 1, 1, 1), generator=rng).to(images) - 1.0
-        images = images * (1.0 + self.config.contrast * drawn[0]) + self.config.brightness * drawn[1]
+        drawn = 2.0 * torch.rand((2, len(indices), 1, 1, 1), generator=rng)[:, mine].to(images) - 1.0
+        images = images * (1.0 + config.contrast * drawn[0]) + config.brightness * drawn[1]
         return labels, images.contiguous(memory_format=torch.channels_last)
 
-    def step(self, step: int, indices: NDArray[Any], rng: torch.Generator) -> dict[str, Tensor]:
-        labels, images = self._batch(indices, rng)
+    def step(self, step: int, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        labels, images = batch
         self.model.train()
-        logits = self.model(images)
+        with self.hardware.autocast():
+            logits = self.model(images).float()
         terms = {"cross_entropy": F.cross_entropy(logits, labels.long()), "soft_dice": soft_dice_loss(logits, labels)}
         total = terms["cross_entropy"] + terms["soft_dice"]
-        self.optimizers["adam"].zero_grad(set_to_none=True)
-        total.backward()
-        self.optimizers["adam"].step()
+        self.hardware.descend(self.optimizers["adam"], total)
         return {"loss": total, **terms}
 
     @torch.inference_mode()
@@ -111,6 +122,9 @@ class SegmenterTask:
         """Dice over all held-out slices together, by structure, and their mean."""
         labels, images = self.heldout
         return pooled_dice(labels, self._segmented(images)) if len(labels) else {}
+
+    def histograms(self) -> dict[str, Tensor]:
+        return weights(self.model)
 
     def picture(self) -> NDArray[Any]:
         labels, images = self.heldout if len(self.heldout[0]) else (self.labels, self.images)
@@ -137,14 +151,6 @@ def train_segmenter(
         CardiomorphError: bad cohort, preset, configuration or device; subjects without images; a diverged training.
     """
     chosen = config or configured(SEGMENTER_PRESETS, preset, changes)
-    source, device = Cohort(cohort), pick_device(device)
+    source, hardware = Cohort(cohort), this_process(device, chosen.precision)
     check_slice_size(source, chosen.model.size)
-    settings = {"kind": "segmenter", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
-    task = SegmenterTask(chosen, source, device)
-    plan = task.plan()
-    check_plan(plan)
-    run = RunFolder(output, settings, resume=resume, device=device)
-    seconds = train(run, task, plan, "segmenter")
-    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
-    run.finish("segmenter", task.model, metrics, task.picture())
-    return metrics
+    return fit("segmenter", SegmenterTask(chosen, source, hardware), chosen, source, output, resume=resume)

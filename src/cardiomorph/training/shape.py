@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cardiomorph.anatomy import N_CLASSES, STRUCTURES
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, one_hot, vae_loss
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
-from cardiomorph.training.loop import Plan, check_plan, train
+from cardiomorph.training.hardware import Hardware, Precision, this_process
+from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import RunFolder, check_slice_size, cohort_fingerprint, pick_device
+from cardiomorph.training.run import check_slice_size
 
 
 class ShapeTrainingConfig(BaseModel):
@@ -35,6 +37,7 @@ class ShapeTrainingConfig(BaseModel):
     beta_warmup_epochs: float = Field(0.0, ge=0, description="epochs over which beta rises from 0")
     free_nats: float = Field(0.0, ge=0, description="KL per dimension that costs nothing")
     augmentation: AugmentationConfig = AugmentationConfig()
+    precision: Precision = "auto"
     seed: int = Field(0, ge=0)
 
 
@@ -74,15 +77,22 @@ SHAPE_PRESETS: dict[str, ShapeTrainingConfig] = {
 class ShapeTask:
     """The shape model with its optimiser and slices."""
 
-    def __init__(self, config: ShapeTrainingConfig, cohort: Cohort, device: str) -> None:
+    def __init__(self, config: ShapeTrainingConfig, cohort: Cohort, hardware: Hardware | None = None) -> None:
         torch.manual_seed(config.seed)
-        self.config, self.device = config, device
+        self.config, self.hardware = config, hardware or Hardware()
+        self.device = device = self.hardware.device
         self.model = LabelVAE(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.labels = torch.from_numpy(cohort.slices("train", images=False).labels)
         held = cohort.ids("heldout")
         self.heldout = torch.from_numpy(cohort.slices("heldout", images=False).labels) if held else self.labels[:0]
-        self.modules = {"model": self.model}
-        self.optimizers = {"adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)}
+        self.modules: dict[str, nn.Module] = {"model": self.model}
+        self.optimizers: dict[str, Optimizer] = {
+            "adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)
+        }
+
+    @property
+    def result(self) -> nn.Module:
+        return self.model
 
     def plan(self) -> Plan:
         config = self.config
@@ -102,20 +112,24 @@ class ShapeTask:
         warmup = self.config.beta_warmup_epochs * max(1, len(self.labels) // self.config.batch_size)
         return self.config.beta * min(1.0, (step + 1) / warmup if warmup else 1.0)
 
-    def step(self, step: int, indices: NDArray[np.intp], rng: torch.Generator) -> dict[str, Tensor]:
-        labels = self.labels[indices].to(self.device)
+    def batch(self, indices: NDArray[np.intp], rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Labels and the noise of their codes."""
+        mine = self.hardware.share(len(indices))
+        labels = self.labels[indices[mine]].to(self.device)
         if self.config.augmentation.active:
-            motions = draw_motions(self.config.augmentation, len(labels), labels.shape[-1], rng)
+            motions = draw_motions(self.config.augmentation, len(indices), labels.shape[-1], rng)[mine]
             labels = move_labels(one_hot(labels), motions)
-        noise = torch.randn((len(labels), self.config.model.latent_dims), generator=rng).to(self.device)
+        noise = torch.randn((len(indices), self.config.model.latent_dims), generator=rng)[mine]
+        return labels, noise.to(self.device)
+
+    def step(self, step: int, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        labels, noise = batch
         self.model.train()
-        posterior = self.model.encode(one_hot(labels))
-        logits = self.model.decode(posterior.sample(noise))
+        with self.hardware.autocast():
+            posterior = Posterior(*(part.float() for part in self.model.encode(one_hot(labels))))
+            logits = self.model.decode(posterior.sample(noise)).float()
         loss = vae_loss(logits, labels, posterior, self.beta_at(step), self.config.free_nats)
-        optimizer = self.optimizers["adam"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        optimizer.step()
+        self.hardware.descend(self.optimizers["adam"], loss.total)
         return {"loss": loss.total, "cross_entropy": loss.cross_entropy, "kl": loss.kl}
 
     @torch.inference_mode()
@@ -132,6 +146,13 @@ class ShapeTask:
         if not len(self.heldout):
             return {}
         return pooled_dice(self.heldout, self._reconstructed(self.heldout))
+
+    def histograms(self) -> dict[str, Tensor]:
+        """Posterior means of at most 256 held-out slices, and the weights."""
+        source = self.heldout if len(self.heldout) else self.labels
+        with torch.inference_mode():
+            codes = self.model.encode(one_hot(source[:256].to(self.device))).mean
+        return {"codes": codes, **weights(self.model)}
 
     def picture(self) -> NDArray[np.float32]:
         source = self.heldout if len(self.heldout) else self.labels
@@ -178,14 +199,6 @@ def train_shape(
         CardiomorphError: bad cohort, preset, configuration or device; a diverged training.
     """
     chosen = config or configured(SHAPE_PRESETS, preset, changes)
-    source, device = Cohort(cohort), pick_device(device)
+    source, hardware = Cohort(cohort), this_process(device, chosen.precision)
     check_slice_size(source, chosen.model.size)
-    settings = {"kind": "shape", "config": chosen.model_dump(), "cohort": cohort_fingerprint(source)}
-    task = ShapeTask(chosen, source, device)
-    plan = task.plan()
-    check_plan(plan)
-    run = RunFolder(output, settings, resume=resume, device=device)
-    seconds = train(run, task, plan, "shape model")
-    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
-    run.finish("shape", task.model, metrics, task.picture())
-    return metrics
+    return fit("shape", ShapeTask(chosen, source, hardware), chosen, source, output, resume=resume)
