@@ -61,7 +61,7 @@ def test_no_structure_shrinks_or_swells_on_the_whole(spacing_mm):
 def test_a_source_at_the_target_spacing_is_only_cropped(group, right, up):
     hearts = {p: replace(h, centre_mm=(86 + 0.7 * right, 64 + 0.7 * up)) for p, h in hearts_of(group).items()}
     subject = analytic_subject(hearts, (120, 110, 8), (1.5, 1.5, 10.0))
-    prepared = prepare_subject(subject)
+    prepared = prepare_subject(subject, PreparationConfig(orientation="source"))
     for phase, frame in subject.frames.items():
         for label in STRUCTURES:
             assert (prepared.frames[phase].label == label).sum() == (frame.label.array == label).sum()
