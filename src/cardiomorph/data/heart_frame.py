@@ -40,8 +40,8 @@ def heart_frame(subject: Subject) -> tuple[Point, float]:
     direction = math.degrees(math.atan2(towards[1], towards[0]))
     rotation = (direction - _RV_DIRECTION_DEG + 180.0) % -360.0 + 180.0
     centre = left + _TOWARDS_RV_MM * towards / np.hypot(*towards)
-    # Half a hundredth of a degree is below any effect; exact zeros keep unturned hearts on their voxels.
-    return (float(centre[0]), float(centre[1])), round(rotation, 2)
+    # A fifth of a degree moves no edge of a heart by a fifth of a pixel; exact zeros keep such hearts on their voxels.
+    return (float(centre[0]), float(centre[1])), 0.0 if abs(rotation) < 0.2 else round(rotation, 2)
 
 
 def _centroids(subject: Subject) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
