@@ -30,6 +30,8 @@ app = App(
 )
 train = App(name="train", help="Train the shape model, the image model or the segmenter on a prepared cohort.")
 app.command(train)
+models = App(name="models", help="The atlases that ship with Cardiomorph, and your own to give away.")
+app.command(models)
 
 
 @app.command
@@ -224,7 +226,15 @@ def segmenter_command(
 
 
 @app.command
-def atlas(cohort: Path, /, *, shape: Path, output: Output, image: Path | None = None) -> None:
+def atlas(
+    cohort: Path,
+    /,
+    *,
+    shape: Path,
+    output: Output,
+    image: Path | None = None,
+    share: Annotated[bool, Flag] = False,
+) -> None:
     """Build the latent atlas: codes, group statistics, correlations, and how well the models rebuild real hearts.
 
     The atlas holds copies of the models and is all that `synthesize` needs.
@@ -239,20 +249,74 @@ def atlas(cohort: Path, /, *, shape: Path, output: Output, image: Path | None = 
         Atlas folder to write.
     image:
         Run folder of the image model; without it hearts get labels only.
+    share:
+        Make an atlas to give away: no subject's codes in it, group statistics only, weights in half precision.
     """
     from cardiomorph.synthesis.build import build_atlas
 
-    build_atlas(cohort, output, shape=shape, image=image)
+    build_atlas(cohort, output, shape=shape, image=image, share=share)
+
+
+@models.command(name="list")
+def models_list() -> None:
+    """List the atlases that ship: what they were trained on, their licence, their size."""
+    from cardiomorph.latent.library import default_atlas, shipped_atlases
+    from cardiomorph.report.card import summary
+
+    there = shipped_atlases()
+    for name, folder in there.items():
+        print(f"{summary(folder)}{'  (default)' if name == default_atlas() else ''}")
+    if not there:
+        print("none")
+
+
+@models.command(name="show")
+def models_show(name: str, /) -> None:
+    """Show an atlas's card: data, licence, training, quality, memorisation, limits.
+
+    Parameters
+    ----------
+    name:
+        Name of an atlas that ships, or a folder.
+    """
+    from cardiomorph.latent.library import find_atlas
+    from cardiomorph.report.card import shown
+
+    print(shown(find_atlas(name)))
+
+
+@models.command(name="pack")
+def models_pack(atlas: Path, /, *, output: Output, facts: Path, licence: Path, report: Path | None = None) -> None:
+    """Make an atlas folder to give away, with its card. Refuses where patients would travel with it.
+
+    Parameters
+    ----------
+    atlas:
+        Folder of `cardiomorph atlas --share`.
+    output:
+        New folder.
+    facts:
+        JSON with name, licence, data, use, attribution, commands and limits.
+    licence:
+        Text of the licence, copied as LICENSE.
+    report:
+        Report of `cardiomorph evaluate` on hearts of virtual parents of this atlas; it holds the memorisation measures.
+        Leave it out only where the training data are no patients.
+    """
+    from cardiomorph.report.card import pack
+
+    pack(atlas, output, facts=facts, licence=licence, report=report)
 
 
 @app.command
 def synthesize(
     *,
-    atlas: Path,
     output: Output,
     target: Annotated[list[Target] | None, Parameter(consume_multiple=True, negative=())] = None,
+    atlas: str | None = None,
     source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
-    versions: int = 5,
+    parents: int = 8,
+    versions: int | None = None,
     severity: float = 1.0,
     steps: int = 1,
     sampler: SamplerName = "population",
@@ -263,20 +327,25 @@ def synthesize(
 ) -> None:
     """Morph healthy hearts into diseased ones: ED and ES images and labels as NIfTI, with provenance and measures.
 
+    Without an atlas of your own, one that ships with Cardiomorph is used: `cardiomorph models list`.
+
     An interrupted synthesis goes on where it stopped when the same command is given again.
 
     Parameters
     ----------
-    atlas:
-        Atlas folder.
     output:
         Folder to write; one folder a heart, in ACDC's layout.
     target:
         Diseases to morph to; all four by default. NOR draws another healthy heart.
+    atlas:
+        Atlas folder, or the name of one that ships.
     source:
-        Healthy subjects to morph from; all of the training split by default.
+        Healthy subjects to morph from: their names, all (of the training split), or virtual, hearts of nobody that
+        are drawn from the healthy group's statistics. By default all where the atlas has subjects, else virtual.
+    parents:
+        How many virtual parents to draw.
     versions:
-        Hearts drawn for each source and target.
+        Hearts drawn for each source and target; 5 by default, 1 for virtual parents.
     severity:
         0 is the healthy heart, 1 the drawn diseased one.
     steps:
@@ -293,17 +362,26 @@ def synthesize(
         A provenance.json: make that one heart again and nothing else.
     """
     from cardiomorph.anatomy import DISEASES
+    from cardiomorph.latent.atlas import Atlas
+    from cardiomorph.latent.library import default_atlas, find_atlas, notice
     from cardiomorph.latent.samplers import sampler_named
+    from cardiomorph.latent.virtual import VIRTUAL
     from cardiomorph.synthesis import pipeline
     from cardiomorph.synthesis.request import checked_request
 
+    chosen = Atlas(find_atlas(atlas or default_atlas()))
+    said = notice(chosen.folder)
+    if said:
+        print(said, file=sys.stderr)
     if recreate is not None:
-        pipeline.recreate(recreate, atlas, output)
+        pipeline.recreate(recreate, chosen, output)
         return
+    sources = tuple(source or (("all",) if chosen.parents else (VIRTUAL,)))
     request = checked_request(
         targets=DISEASES if not target or "all" in target else tuple(target),
-        sources=tuple(source or ("all",)),
-        versions=versions,
+        sources=sources,
+        parents=parents,
+        versions=versions or (1 if sources == (VIRTUAL,) else 5),
         severity=severity,
         steps=steps,
         sampler=sampler_named(sampler),
@@ -311,7 +389,7 @@ def synthesize(
         images=not labels_only,
         seed=seed,
     )
-    pipeline.synthesize(atlas, output, request)
+    pipeline.synthesize(chosen, output, request)
 
 
 @app.command

@@ -44,7 +44,7 @@ def made():
 @pytest.fixture
 def folder(tmp_path):
     groups, parents = made()
-    write_statistics(tmp_path, groups)
+    write_statistics(tmp_path, groups, None)
     write_parents(tmp_path, parents)
     write_description(tmp_path, groups, cohort="c")
     return tmp_path
@@ -83,11 +83,11 @@ def test_parents_come_back_as_they_were(folder):
 def test_the_same_content_has_the_same_identity(folder, tmp_path_factory):
     groups, parents = made()
     other = tmp_path_factory.mktemp("other")
-    write_statistics(other, groups)
+    write_statistics(other, groups, None)
     write_parents(other, parents)
     write_description(other, groups, cohort="another name")
     assert Atlas(other).identity == Atlas(folder).identity
-    write_statistics(other, {"NOR": groups["NOR"], "DCM": groups["NOR"]})
+    write_statistics(other, {"NOR": groups["NOR"], "DCM": groups["NOR"]}, None)
     assert Atlas(other).identity != Atlas(folder).identity
 
 

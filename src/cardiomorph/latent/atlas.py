@@ -1,8 +1,8 @@
 """The latent atlas on disk: group statistics, healthy parents and the models they belong to, in one folder.
 
 ``atlas.json`` (what it was made from, diagnostics), ``statistics.safetensors`` (groups only: means, spreads, bounds,
-correlations), ``parents.safetensors`` (the healthy hearts' own codes: personal data of your cohort, not for sharing),
-``shape/`` and ``image/`` (copies of the models).
+correlations, and the same of the cohort's appearance), ``parents.safetensors`` (the healthy hearts' own codes: personal
+data of your cohort; an atlas to share goes without), ``shape/`` and ``image/`` (copies of the models).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -25,6 +26,7 @@ from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_json, write_bytes, write_json
+from cardiomorph.latent.appearance import AppearanceStatistics
 from cardiomorph.latent.statistics import GroupStatistics, JointStatistics, PhaseStatistics
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model, model_digest
@@ -50,6 +52,19 @@ class Parent:
     styles: Mapping[Phase, NDArray[np.float32]] | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+
+
+class Surroundings(BaseModel):
+    """What a heart that nobody has is set into: medians over a cohort's healthy training subjects."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    spacing_mm: float
+    slice_spacing_mm: float
+    intensity_range: tuple[float, float] | None
+    height_cm: float | None
+    weight_kg: float | None
 
 
 class Atlas:
@@ -87,7 +102,8 @@ class Atlas:
     @cached_property
     def identity(self) -> str:
         """SHA-256 over everything a synthesis depends on."""
-        parts = [digest(self.folder / name) for name in (_STATISTICS, _PARENTS)]
+        names = (_STATISTICS,) if self.description.get("shared") else (_STATISTICS, _PARENTS)
+        parts = [digest(self.folder / name) for name in names]
         return hashlib.sha256("".join([*parts, *self.description["models"].values()]).encode()).hexdigest()
 
     @property
@@ -115,7 +131,27 @@ class Atlas:
         return self.groups[name]
 
     @cached_property
+    def appearance(self) -> AppearanceStatistics | None:
+        """How the cohort's images look; None in an atlas without image model."""
+        with _stored(self.folder / _STATISTICS) as (arrays, _):
+            prefix = "appearance/"
+            found = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+            return AppearanceStatistics(**found) if found else None
+
+    @property
+    def surroundings(self) -> Surroundings | None:
+        """What virtual parents are set into; None in an atlas older than they are."""
+        found = self.description.get("surroundings")
+        try:
+            return None if found is None else Surroundings.model_validate(found)
+        except ValidationError as error:
+            raise CardiomorphError(f"surroundings: {error}", where=self.folder / _DESCRIPTION) from error
+
+    @cached_property
     def parents(self) -> dict[str, Parent]:
+        """The healthy subjects by name; none in an atlas to share."""
+        if self.description.get("shared"):
+            return {}
         with _stored(self.folder / _PARENTS) as (arrays, metadata):
             facts = json.loads(metadata["parents"])
             return {name: _parent(name, fact, arrays) for name, fact in facts.items()}
@@ -123,8 +159,12 @@ class Atlas:
     def parent(self, name: str) -> Parent:
         """A healthy parent by its subject. Raises `CardiomorphError` where the atlas has no such one."""
         if name not in self.parents:
-            some = ", ".join(list(self.parents)[:5])
-            raise CardiomorphError(f"has no healthy subject {name!r}; it has {some}, ...", where=self.folder)
+            some = f"it has {', '.join(list(self.parents)[:5])}, ..." if self.parents else "it has none at all"
+            raise CardiomorphError(
+                f"has no healthy subject {name!r}; {some}",
+                where=self.folder,
+                fix="--source virtual draws healthy hearts from the group's statistics",
+            )
         return self.parents[name]
 
 
@@ -153,9 +193,11 @@ def _parent(name: str, fact: dict[str, Any], arrays: Mapping[str, NDArray[Any]])
     )
 
 
-def write_statistics(folder: Path, groups: Mapping[str, GroupStatistics]) -> None:
+def write_statistics(
+    folder: Path, groups: Mapping[str, GroupStatistics], appearance: AppearanceStatistics | None
+) -> None:
     """Writes statistics.safetensors."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = _flattened(appearance, "appearance") if appearance else {}
     for name, group in groups.items():
         for phase in PHASES:
             arrays |= _flattened(group.phases[phase], f"{name}/{phase}")
@@ -189,7 +231,9 @@ def write_description(folder: Path, groups: Mapping[str, GroupStatistics], **fac
     write_json(folder / _DESCRIPTION, {"format": FORMAT, "models": models, "groups": counts, **facts})
 
 
-def _flattened(statistics: PhaseStatistics | JointStatistics, prefix: str) -> dict[str, NDArray[Any]]:
+def _flattened(
+    statistics: PhaseStatistics | JointStatistics | AppearanceStatistics, prefix: str
+) -> dict[str, NDArray[Any]]:
     return {
         f"{prefix}/{field.name}": np.ascontiguousarray(getattr(statistics, field.name)) for field in fields(statistics)
     }

@@ -24,6 +24,7 @@ from cardiomorph.evaluation.table import Row, group_summary
 from cardiomorph.evaluation.verdict import Condition, Verdict, verdicts
 from cardiomorph.files import ensure_folder, read_json, write_bytes, write_csv, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.virtual import VIRTUAL, virtual_name
 from cardiomorph.progress import console
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections
@@ -192,7 +193,7 @@ def _identity(
     if atlas is None:
         first.summary.missing["identity"] = why
         return
-    parents = list(atlas.parents)
+    parents = list(atlas.parents) or [virtual_name(number) for number in range(1, IDENTITY_PARENTS + 1)]
     evenly = np.unique(np.linspace(0, len(parents) - 1, IDENTITY_PARENTS).round().astype(int))
     chosen = [parents[index] for index in evenly]
     found = identity_metrics(atlas, cohort, chosen, _request(settings).sampler, seed)
@@ -258,10 +259,12 @@ def _write_page(
         sections.append(Section("Figures 2, 4 and 5 of the paper", f"Left out: {why}."))
     else:
         request = _request(facts["synthesis"])
+        if not facts["synthesis"] and not atlas.parents:
+            request = request.model_copy(update={"sources": (VIRTUAL,)})
         sections += [
             paper_sections.transition_section(atlas, request),
             paper_sections.surface_section(atlas, request, cohort),
-            *paper_sections.matrix_sections(atlas),
+            *paper_sections.matrix_sections(atlas, request),
         ]
     sections += [evidence.missing_section(sets, real_left_out), _settings_section(facts, atlas)]
     present = [section for section in sections if section is not None]

@@ -15,12 +15,13 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
 from cardiomorph.latent.samplers import sampler_named
 from cardiomorph.latent.trajectory import decode_labels, morph
+from cardiomorph.latent.virtual import parent_named
 from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
 from cardiomorph.report.page import Section
 from cardiomorph.synthesis.engine import paint, synthesize_heart
 from cardiomorph.synthesis.morph_series import SEVERITIES
-from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, sources_of
 from cardiomorph.volume import Volume
 
 _SHARES = ("share_out_of_bounds", "share_clipped")
@@ -50,7 +51,7 @@ def draw_section(synth: Path) -> Section:
 
 
 def first_parent(atlas: Atlas, request: SynthesisRequest) -> str:
-    return next(iter(atlas.parents)) if request.sources == ("all",) else request.sources[0]
+    return sources_of(request, atlas)[0]
 
 
 def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -> HeartJob:
@@ -68,7 +69,7 @@ def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -
 
 
 def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
-    parent = atlas.parent(first_parent(atlas, request))
+    parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     drawn = {}
     for target in [t for t in request.targets if t != HEALTHY] or list(DISEASES):
         if target not in atlas.groups:
@@ -118,9 +119,9 @@ def surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) -> 
     )
 
 
-def matrix_sections(atlas: Atlas) -> list[Section]:
+def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
     latent = {f"{g} {p}": s.phases[p].kendall for g, s in atlas.groups.items() for p in PHASES}
-    parent = next(iter(atlas.parents.values()))
+    parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
     report = atlas.description["diagnostics"]["matrices"]
     lines = [

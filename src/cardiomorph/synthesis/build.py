@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +17,16 @@ from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import latent_report, reconstruction_report
-from cardiomorph.files import folder_in_place
-from cardiomorph.latent.atlas import Atlas, Parent, write_description, write_parents, write_statistics
+from cardiomorph.files import folder_in_place, read_json
+from cardiomorph.latent.appearance import Styles, appearance_statistics
+from cardiomorph.latent.atlas import (
+    Atlas,
+    Parent,
+    Surroundings,
+    write_description,
+    write_parents,
+    write_statistics,
+)
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
 from cardiomorph.latent.statistics import GroupStatistics, group_statistics
 from cardiomorph.latent.trajectory import Trajectory, encode_subject, equalise
@@ -27,12 +36,16 @@ from cardiomorph.models.checkpoint import (
     load_image_model,
     load_shape_model,
     model_digest,
+    save_model,
 )
+from cardiomorph.models.label_vae import LabelVAE
 from cardiomorph.models.spade import ImageModel
 from cardiomorph.progress import console, track
 
+Model = TypeVar("Model", LabelVAE, ImageModel)
 
-def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None = None) -> Atlas:
+
+def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None = None, share: bool = False) -> Atlas:
     """Encodes a cohort and writes its atlas.
 
     Statistics come from the training split; every healthy subject becomes a parent, marked with its split.
@@ -42,6 +55,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         output: atlas folder; an existing atlas there is replaced.
         shape: run folder of the shape model.
         image: run folder of the image model; without it hearts have labels only.
+        share: an atlas to give away: no subject in it, group statistics only, weights in half precision.
 
     Raises:
         CardiomorphError: bad cohort or model, a group with fewer than two training subjects, no healthy subject.
@@ -49,23 +63,26 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     source, output = Cohort(cohort), Path(output)
     if output.exists() and not (output / "atlas.json").exists() and any(output.iterdir()):
         raise CardiomorphError("holds other things", where=output, fix="Choose an empty folder")
-    shape_model = load_shape_model(shape)
+    shape_model = _rounded(load_shape_model(shape), share)
     if shape_model.config.size != source.config.size:
         raise CardiomorphError(
             f"the shape model takes {shape_model.config.size} pixels, the cohort has {source.config.size}",
             where=shape,
         )
-    image_model = load_image_model(image) if image else None
+    image_model = _rounded(load_image_model(image), share) if image else None
     trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     parents: dict[str, Parent] = {}
+    styles: list[Styles] = []
     training = set(source.ids("train"))
     for subject in track(source.subjects(), "encoding", len(source.ids())):
         trajectory = encode_subject(shape_model, subject)
+        looks = _styles(subject, image_model) if image_model else None
         if subject.id in training:
             trajectories[subject.group].append(trajectory)
+            styles += [looks] if looks else []
         if subject.group == HEALTHY:
             split = "train" if subject.id in training else "heldout"
-            parents[subject.id] = _parent(subject, trajectory, split, image_model)
+            parents[subject.id] = _parent(subject, trajectory, split, looks)
     groups = _statistics(trajectories, source)
     if not parents:
         raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
@@ -74,33 +91,66 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         "latent": latent_report(shape_model, source.subjects("train")),
         "reconstruction_split": checked,
         "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
-        "matrices": matrix_report(groups, parents),
+        "matrices": matrix_report(groups, {} if share else parents),
     }
     with folder_in_place(output) as folder:
-        _copy_model(Path(shape), folder / "shape")
-        if image:
-            _copy_model(Path(image), folder / "image")
-        write_statistics(folder, groups)
-        write_parents(folder, parents)
-        write_description(folder, groups, cohort=source.name, diagnostics=diagnostics)
+        _put_model(Path(shape), folder / "shape", shape_model, share)
+        if image and image_model:
+            _put_model(Path(image), folder / "image", image_model, share)
+        write_statistics(folder, groups, appearance_statistics(styles) if styles else None)
+        if not share:
+            write_parents(folder, parents)
+        surroundings = _surroundings(source, parents).model_dump()
+        write_description(
+            folder, groups, cohort=source.name, shared=share, surroundings=surroundings, diagnostics=diagnostics
+        )
     _announce(output, diagnostics)
     return Atlas(output)
 
 
-def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, image_model: ImageModel | None) -> Parent:
+def _rounded(model: Model, share: bool) -> Model:
+    """With ``share`` the model whose weights half precision holds exactly: codes must be those of the weights given."""
+    if share:
+        for tensor in (*model.parameters(), *model.buffers()):
+            if tensor.is_floating_point():
+                tensor.data.copy_(tensor.data.half())
+    return model
+
+
+def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> Surroundings:
+    """Medians over the healthy training subjects; over all healthy ones where none trains."""
+    chosen = [p for p in parents.values() if p.split == "train"] or list(parents.values())
+
+    def median(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value]
+        return round(float(np.median(known)), 2) if known else None
+
+    ranges = [p.geometry.intensity_range for p in chosen if p.geometry.intensity_range is not None]
+    low, high = np.median(ranges, axis=0).round(2).tolist() if ranges else (0.0, 0.0)
+    return Surroundings(
+        size=cohort.config.size,
+        spacing_mm=cohort.config.spacing_mm,
+        slice_spacing_mm=float(np.median([p.geometry.slice_spacing_mm("ED") for p in chosen])),
+        intensity_range=(low, high) if ranges else None,
+        height_cm=median([p.height_cm for p in chosen]),
+        weight_kg=median([p.weight_kg for p in chosen]),
+    )
+
+
+def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, styles: Styles | None) -> Parent:
     return Parent(
         id=subject.id,
         split=split,
         trajectory=trajectory,
         geometry=subject.geometry,
-        styles=_styles(subject, image_model) if image_model else None,
+        styles=styles,
         height_cm=subject.height_cm,
         weight_kg=subject.weight_kg,
     )
 
 
 @torch.inference_mode()
-def _styles(subject: PreparedSubject, model: ImageModel) -> dict[Phase, NDArray[np.float32]]:
+def _styles(subject: PreparedSubject, model: ImageModel) -> Styles:
     """Appearance codes of every slice, resampled to 32 like the shape codes."""
     styles: dict[Phase, NDArray[np.float32]] = {}
     for phase in PHASES:
@@ -148,8 +198,16 @@ def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]
     }
 
 
-def _copy_model(run: Path, folder: Path) -> None:
+def _put_model(run: Path, folder: Path, model: LabelVAE | ImageModel, share: bool) -> None:
     folder.mkdir()
+    if share:
+        description = read_json(run / DESCRIPTION)
+        facts = {key: value for key, value in description.items() if key not in ("kind", "config")}
+        if (run / "metrics.json").exists() and (run / "run.json").exists():
+            facts["metrics"] = read_json(run / "metrics.json")
+            facts["environment"] = read_json(run / "run.json")["environment"]
+        save_model(folder, description["kind"], model, half=True, **facts)
+        return
     for name in (DESCRIPTION, WEIGHTS):
         shutil.copyfile(run / name, folder / name)
     assert model_digest(run) == model_digest(folder), "a copy has the same bytes"

@@ -15,6 +15,7 @@ from cardiomorph.data.prepare import to_source_grid
 from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
+from cardiomorph.latent.virtual import parent_named
 from cardiomorph.models.spade import ImageModel
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
@@ -27,6 +28,7 @@ class Heart:
     """A synthetic heart: labels and images by phase, its measures, and how its draw went."""
 
     job: HeartJob
+    parent: Parent
     labels: Mapping[Phase, Volume]
     images: Mapping[Phase, Volume]
     measures: Measures
@@ -39,7 +41,7 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
     Raises:
         CardiomorphError: the atlas has no such parent or group.
     """
-    parent = atlas.parent(job.source)
+    parent = parent_named(atlas, job.source, job.seed)
     draw = job.sampler.draw(atlas.group(job.target), parent.trajectory, job.rng())
     trajectory = morph(parent.trajectory, draw.trajectory, job.severity)
     labels: dict[Phase, Volume] = {}
@@ -50,10 +52,10 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
         labels[phase] = _placed(slices, "label", trajectory, phase, parent, job)
         if job.images and parent.styles is not None:
             style = equalise(parent.styles[phase], len(codes)).astype(np.float32)
-            painted = paint(atlas.image_model, style, slices)
+            painted = paint(atlas.image_model, style, slices, job.grain(phase))
             images[phase] = _as_stored(_placed(painted, "image", trajectory, phase, parent, job))
     measures = measure_heart(labels, parent.height_cm, parent.weight_kg)
-    return Heart(job, labels, images, measures, draw.diagnostics)
+    return Heart(job, parent, labels, images, measures, draw.diagnostics)
 
 
 def _codes_on_grid(trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob) -> NDArray[np.float64]:
@@ -88,10 +90,23 @@ def _as_stored(image: Volume) -> Volume:
 
 
 @torch.inference_mode()
-def paint(model: ImageModel, style: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1]."""
-    parts = [
-        model.paint(torch.from_numpy(style[i : i + _BATCH]), torch.from_numpy(labels[i : i + _BATCH]))
-        for i in range(0, len(labels), _BATCH)
-    ]
+def paint(
+    model: ImageModel,
+    style: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    grain: np.random.Generator | None = None,
+) -> NDArray[np.float32]:
+    """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1].
+
+    Args:
+        grain: source of the noise that the model may add; None paints without.
+    """
+    noise = None
+    if grain is not None and model.config.noise:
+        noise = torch.from_numpy(grain.standard_normal((len(labels), 1, *labels.shape[1:]), np.float32))
+    parts = []
+    for start in range(0, len(labels), _BATCH):
+        batch = slice(start, start + _BATCH)
+        here = None if noise is None else noise[batch]
+        parts.append(model.paint(torch.from_numpy(style[batch]), torch.from_numpy(labels[batch]), here))
     return torch.cat(parts)[:, 0].numpy()

@@ -22,6 +22,7 @@ from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.samplers import AnySampler
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
+from cardiomorph.latent.virtual import parent_named
 from cardiomorph.progress import track
 from cardiomorph.synthesis.engine import paint
 
@@ -38,7 +39,7 @@ def identity_metrics(
     """
     found: dict[str, list[float]] = {}
     for position, name in enumerate(track(parents, "morphing")):
-        parent = atlas.parent(name)
+        parent = parent_named(atlas, name, seed)
         if name in cohort.ids():
             _add(found, "overlap", _overlap(atlas, cohort, parent))
         for number, target in enumerate(t for t in DISEASES if t in atlas.groups):

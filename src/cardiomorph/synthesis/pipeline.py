@@ -49,7 +49,7 @@ def write_acdc_files(
 
 def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     """Writes one heart's folder: NIfTI images and labels, Info.cfg, measures.json, provenance.json."""
-    job, parent = heart.job, atlas.parent(heart.job.source)
+    job, parent = heart.job, heart.parent
     folder = output / job.name
     body = (parent.height_cm, parent.weight_kg)
     with folder_in_place(folder) as place:
@@ -65,7 +65,7 @@ def _provenance(heart: Heart, atlas: Atlas) -> dict[str, Any]:
         "torch": torch.__version__,
         "synthetic": True,
         "parent": heart.job.source,
-        "parent_split": atlas.parent(heart.job.source).split,
+        "parent_split": heart.parent.split,
         "job": heart.job.model_dump(mode="json"),
         "atlas": atlas.identity,
         "models": atlas.description["models"],

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cardiomorph.anatomy import DISEASES, GROUPS
+from cardiomorph.anatomy import DISEASES, GROUPS, Phase
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers import AnySampler, PopulationSampler
+from cardiomorph.latent.virtual import VIRTUAL, parent_named, virtual_name
 
 SliceGrid = Literal["32", "native"]
 
@@ -22,7 +23,10 @@ class SynthesisRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: tuple[str, ...] = DISEASES
-    sources: tuple[str, ...] = Field(("all",), description='healthy subjects; "all" are those of the training split')
+    sources: tuple[str, ...] = Field(
+        ("all",), description='healthy subjects; "all" are those of the training split, "virtual" are nobody'
+    )
+    parents: int = Field(8, ge=1, description='how many healthy hearts "virtual" draws')
     versions: int = Field(5, ge=1, description="hearts a source and target")
     severity: float = Field(1.0, ge=0, le=1, description="0 is the healthy parent, 1 the drawn diseased heart")
     steps: int = Field(1, ge=1, description="hearts along the way from healthy to the severity, the last included")
@@ -68,6 +72,10 @@ class HeartJob(BaseModel):
         suffix = "" if self.severity == 1.0 else f"_s{round(1000 * self.severity):04d}"
         return f"{self.source}_{self.target}_v{self.version:02d}{suffix}"
 
+    def grain(self, phase: Phase) -> np.random.Generator:
+        """Source of the image noise: a parent's own in each phase and version, whatever its disease."""
+        return np.random.default_rng([self.seed, zlib.crc32(f"{self.source}/grain/{phase}".encode()), self.version])
+
     def rng(self) -> np.random.Generator:
         """The same for every severity of a version, so that a transition is one disease growing."""
         text = f"{self.source}/{self.target}".encode()
@@ -76,12 +84,18 @@ class HeartJob(BaseModel):
 
 def sources_of(request: SynthesisRequest, atlas: Atlas) -> list[str]:
     """The parents asked for. Raises `CardiomorphError` where the atlas has none such."""
+    if request.sources == (VIRTUAL,):
+        return [virtual_name(number) for number in range(1, request.parents + 1)]
     if request.sources == ("all",):
         chosen = [name for name, parent in atlas.parents.items() if parent.split == "train"]
         if not chosen:
-            raise CardiomorphError("has no healthy subject in its training split", where=atlas.folder)
+            raise CardiomorphError(
+                "has no healthy subject in its training split",
+                where=atlas.folder,
+                fix="--source virtual draws healthy hearts from the group's statistics",
+            )
         return chosen
-    return [atlas.parent(name).id for name in request.sources]
+    return [parent_named(atlas, name, request.seed).id for name in request.sources]
 
 
 def jobs(request: SynthesisRequest, atlas: Atlas) -> list[HeartJob]:
