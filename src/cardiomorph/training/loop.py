@@ -30,6 +30,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import console, progress_bar
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.run import RunFolder, cohort_fingerprint
+from cardiomorph.training.watch import Watch, cohort_warnings
 
 
 class Task(Protocol):
@@ -180,6 +181,8 @@ def fit(
         "cohort": cohort_fingerprint(cohort),
     }
     run = RunFolder(output, settings, resume=resume, hardware=task.hardware)
+    for sentence in cohort_warnings(cohort):
+        run.warn(0, sentence)
     seconds = train(run, task, plan, kind if kind == "segmenter" else f"{kind} model")
     metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
     run.finish(kind, task.result, metrics, task.picture())
@@ -218,6 +221,7 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
         console.print(f"{title}: going on from step {start} of {plan.steps}")
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
+    watch, history = Watch(), run.history()
     with ExitStack() as stack:
         writer = stack.enter_context(SummaryWriter(str(run.path / "tensorboard"), purge_step=start)) if main else None
         bar = stack.enter_context(progress_bar(shown=main))
@@ -238,6 +242,9 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
                 rate = (done - reported_at) * plan.batch_size / (time.monotonic() - reported_time)
                 reported_at, reported_time = done, time.monotonic()
                 _report(run, writer, done, values)
+                history.append(values)
+                for sentence in watch.news(history):
+                    run.warn(done, sentence)
                 bar.update(line, completed=done, note=_note(values, rate))
             if saving or evaluating:
                 task.hardware.average_buffers(task.modules.values())

@@ -1,8 +1,9 @@
 """A run folder: what was asked, what happened, and everything needed to go on exactly.
 
-``run.json`` (settings and environment), ``log.jsonl`` (one line a report), ``tensorboard/``, ``checkpoint.safetensors``
-(networks, optimisers and step in one file, so that a kill at any moment leaves a whole one), ``model.safetensors``
-with ``model.json`` (what other commands load), ``metrics.json``, ``curves.png``, ``samples.png``.
+``run.json`` (settings and environment), ``log.jsonl`` (one line a report), ``warnings.txt`` (what seemed to go wrong),
+``tensorboard/``, ``checkpoint.safetensors`` (networks, optimisers and step in one file, so that a kill at any moment
+leaves a whole one), ``model.safetensors`` with ``model.json`` (what other commands load), ``metrics.json``,
+``curves.png``, ``samples.png``, ``README.md`` (the run's card).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, ensure_folder, explained, read_json, write_bytes, write_json, write_text
 from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
+from cardiomorph.progress import console
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.pictures import write_curves, write_picture
 
@@ -133,6 +135,15 @@ class RunFolder:
         with explained(path), path.open("a") as stream:
             stream.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in values.items()}}) + "\n")
 
+    def warn(self, step: int, sentence: str) -> None:
+        """Says what seems to go wrong, on the terminal and in warnings.txt; once a sentence."""
+        path = self.path / "warnings.txt"
+        before = path.read_text() if path.exists() else ""
+        if not self.writes or sentence in before:
+            return
+        write_text(path, f"{before}step {step}: {sentence}\n")
+        console.print(f"[bold]warning[/bold] at step {step}: {sentence}", highlight=False)
+
     def history(self) -> list[dict[str, float]]:
         """All reports so far."""
         return [json.loads(line) for line in self._log_lines() if line.endswith("\n")]
@@ -144,7 +155,35 @@ class RunFolder:
         write_json(self.path / "metrics.json", dict(metrics))
         write_picture(self.path / "samples.png", picture)
         write_curves(self.path / "curves.png", self.history())
+        write_text(self.path / "README.md", self._card(kind, model, metrics))
         save_model(self.path, kind, model, settings=read_json(self.path / "run.json")["settings"])
+
+    def _card(self, kind: str, model: nn.Module, metrics: Mapping[str, Any]) -> str:
+        """The run in one page of Markdown: what, on what, how long, how good, what seemed wrong."""
+        run = read_json(self.path / "run.json")
+        warned = self.path / "warnings.txt"
+        parameters = sum(p.numel() for p in model.parameters())
+        lines = [
+            f"# {kind if kind == 'segmenter' else kind + ' model'}, {parameters / 1e6:.2f} million parameters",
+            "",
+            f"Cohort {run['settings']['cohort']} (fingerprint of its manifest).",
+            "",
+            "| | |",
+            "|---|---|",
+            *(f"| {key} | {value:.4g} |" for key, value in metrics.items()),
+            *(f"| {key} | {value} |" for key, value in run["environment"].items()),
+            "",
+            "![curves](curves.png)",
+            "",
+            "![samples](samples.png)",
+            "",
+            "```json",
+            json.dumps(run["settings"]["config"], indent=2),
+            "```",
+        ]
+        if warned.exists():
+            lines += ["", "Warnings:", "", *(f"- {line}" for line in warned.read_text().splitlines())]
+        return "\n".join(lines) + "\n"
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

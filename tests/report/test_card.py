@@ -1,0 +1,124 @@
+"""Atlases to give away: the card says what was measured, and none is made from which patients could be told."""
+
+import json
+
+import pytest
+from safetensors import safe_open
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_json, write_json, write_text
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.report.card import pack, shown, summary
+from cardiomorph.synthesis.build import build_atlas
+
+FACTS = {
+    "name": "tiny",
+    "licence": "CC0-1.0",
+    "data": "Trained on test hearts.",
+    "use": "For tests.",
+    "attribution": "Nobody et al.",
+    "commands": ["cardiomorph train shape C -o S"],
+    "limits": ["It is untrained."],
+}
+CLEAN = {
+    "memorisation.label_share_too_close": 0.02,
+    "memorisation.label_to_training": 0.25,
+    "memorisation.label_to_heldout": 0.26,
+    "memorisation.label_membership_auc": 0.55,
+    "memorisation.image_share_too_close": 0.03,
+    "memorisation.image_to_training": 0.35,
+    "memorisation.image_to_heldout": 0.36,
+    "memorisation.image_membership_auc": 0.52,
+    "label_match.dice": 0.912,
+}
+
+
+@pytest.fixture(scope="module")
+def shared(cohort, model_folders, tmp_path_factory):
+    output = tmp_path_factory.mktemp("shared") / "tiny"
+    return build_atlas(cohort.folder, output, shape=model_folders / "shape", image=model_folders / "image", share=True)
+
+
+@pytest.fixture
+def papers(tmp_path, shared):
+    """A function that writes facts, licence and a report with some metrics changed, and gives `pack` its arguments."""
+
+    def written(atlas=shared, **changes):
+        write_json(tmp_path / "facts.json", FACTS)
+        write_text(tmp_path / "LICENCE", "Do as you like.\n")
+        write_json(tmp_path / "report" / "metrics.json", CLEAN | changes)
+        write_json(tmp_path / "report" / "evaluation.json", {"synthesis": {"atlas": atlas.identity}})
+        return {
+            "facts": tmp_path / "facts.json",
+            "licence": tmp_path / "LICENCE",
+            "report": tmp_path / "report",
+        }
+
+    (tmp_path / "report").mkdir()
+    return written
+
+
+def test_an_atlas_to_share_holds_no_subject(shared, cohort):
+    assert shared.parents == {}
+    assert not (shared.folder / "parents.safetensors").exists()
+    content = b"".join(path.read_bytes() for path in shared.folder.rglob("*") if path.is_file())
+    for subject in cohort.ids():
+        assert subject.encode() not in content
+    with safe_open(shared.folder / "statistics.safetensors", "numpy") as stored:
+        subjects = len(cohort.ids("train"))
+        assert all(subjects not in stored.get_tensor(key).shape for key in stored.keys())  # noqa: SIM118
+
+
+def test_its_codes_are_those_of_the_half_precision_weights(shared):
+    for model in (shared.shape_model, shared.image_model):
+        for tensor in (*model.parameters(), *model.buffers()):
+            assert not tensor.is_floating_point() or (tensor == tensor.half().float()).all()
+
+
+def test_the_card_says_what_was_measured(shared, papers, tmp_path):
+    folder = pack(shared.folder, tmp_path / "out", **papers())
+    assert Atlas(folder).identity == shared.identity
+    card = shown(folder)
+    for words in ("# tiny", "CC0-1.0", "0.912", "0.030", "cardiomorph train shape C -o S", "- It is untrained."):
+        assert words in card
+    assert (folder / "LICENSE").read_text() == "Do as you like.\n"
+    assert read_json(folder / "card.json")["atlas"] == shared.identity
+    assert "CC0-1.0" in summary(folder)
+    assert summary(shared.folder).startswith("tiny")
+    assert "no card" in shown(shared.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"memorisation.label_share_too_close": 0.11}, "11.0% of the hearts' labels are nearer"),
+        ({"memorisation.image_share_too_close": 0.2}, "20.0% of the hearts' images are nearer"),
+        ({"memorisation.image_to_heldout": 0.5}, "1.43 times as far from the hearts' images"),
+    ],
+)
+def test_one_that_would_betray_patients_is_refused(change, words, shared, papers, tmp_path):
+    with pytest.raises(CardiomorphError, match=words):
+        pack(shared.folder, tmp_path / "out", **papers(**change))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_atlas_with_subjects_is_refused(atlas, papers, tmp_path):
+    with pytest.raises(CardiomorphError, match=r"holds its subjects' own codes.*--share"):
+        pack(atlas.folder, tmp_path / "out", **papers())
+
+
+def test_the_report_of_another_atlas_is_refused(atlas, shared, papers, tmp_path):
+    with pytest.raises(CardiomorphError, match="is of the atlas"):
+        pack(shared.folder, tmp_path / "out", **papers(atlas=atlas))
+
+
+def test_facts_that_lack_something_are_refused(shared, papers, tmp_path):
+    given = papers()
+    given["facts"].write_text(json.dumps({k: v for k, v in FACTS.items() if k != "licence"}))
+    with pytest.raises(CardiomorphError, match=r"facts.json: licence: Field required"):
+        pack(shared.folder, tmp_path / "out", **given)
+
+
+def test_a_phantoms_card_needs_no_report(shared, papers, tmp_path):
+    given = papers() | {"report": None}
+    assert "the training data are no patients" in shown(pack(shared.folder, tmp_path / "out", **given))
