@@ -321,6 +321,7 @@ def synthesize(
     steps: int = 1,
     sampler: SamplerName = "population",
     slices: Literal["32", "native"] = "32",
+    styles: Literal["slice", "smooth", "mean"] = "slice",
     labels_only: Annotated[bool, Flag] = False,
     seed: int = 0,
     recreate: Path | None = None,
@@ -354,6 +355,8 @@ def synthesize(
         How the diseased heart is drawn; population keeps ED, ES and length together.
     slices:
         32 equal slices over the heart's length, or the subject's native grid.
+    styles:
+        How the parent's appearance changes along the axis: every slice its own, smooth, or one for all (mean).
     labels_only:
         Do not paint images.
     seed:
@@ -387,6 +390,7 @@ def synthesize(
         sampler=sampler_named(sampler),
         slices=slices,
         images=not labels_only,
+        styles=styles,
         seed=seed,
     )
     pipeline.synthesize(chosen, output, request)

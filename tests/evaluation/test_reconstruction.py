@@ -11,7 +11,8 @@ from torch import nn
 
 from cardiomorph.anatomy import PHASES, STRUCTURES
 from cardiomorph.data.prepare import PreparationConfig, prepare_subject
-from cardiomorph.evaluation.reconstruction import latent_report, reconstruction_report
+from cardiomorph.evaluation.latent_space import latent_report
+from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior
 from conftest import analytic_subject, hearts_of
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiomorph.latent.appearance import MAX_FACTORS, appearance_statistics
+from cardiomorph.latent.appearance import MAX_FACTORS, appearance_statistics, styles_along
 
 
 def looks(n, rank=3, noise=0.0, seed=0):
@@ -76,3 +76,16 @@ def test_no_subject_is_a_factor():
     factors = found.factors.reshape(len(found.factors), -1)
     cosines = deviations @ factors.T / np.outer(np.linalg.norm(deviations, axis=1), np.linalg.norm(factors, axis=1))
     assert np.abs(cosines).max() == pytest.approx(0.8, abs=0.199)
+
+
+@given(st.integers(1, 40))
+def test_one_appearance_for_all_slices_is_their_mean(n):
+    codes = np.random.default_rng(n).normal(size=(n, 3))
+    np.testing.assert_array_equal(styles_along(codes, "slice"), codes.astype(np.float32))
+    np.testing.assert_allclose(styles_along(codes, "mean"), np.broadcast_to(codes.mean(axis=0), codes.shape), atol=1e-6)
+
+
+def test_smooth_keeps_what_is_slow_and_drops_what_is_fast():
+    place = (np.arange(32) + 0.5) / 32
+    slow, fast = np.cos(np.pi * 2 * place)[:, None], np.cos(np.pi * 20 * place)[:, None]
+    np.testing.assert_allclose(styles_along(1.0 + slow + fast, "smooth"), 1.0 + slow, atol=1e-6)

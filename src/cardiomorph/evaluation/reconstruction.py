@@ -7,18 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 
 from cardiomorph.anatomy import PHASES, STRUCTURES, Phase
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.evaluation.function import structure_volume_ml
 from cardiomorph.evaluation.overlap import dice, thirds
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, encode_labels, encode_subject
-from cardiomorph.models.label_vae import LabelVAE, one_hot
+from cardiomorph.models.label_vae import LabelVAE
 from cardiomorph.volume import Volume
-
-ACTIVE_NATS = 0.05
-"""A latent dimension with a smaller mean KL says nothing about the slice."""
 
 
 def decoded_volume(model: LabelVAE, trajectory: Trajectory, phase: Phase, spacing_mm: float) -> Volume:
@@ -67,25 +63,3 @@ def reconstruction_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) 
 def _means(by_structure: dict[str, list[float]]) -> dict[str, float]:
     means = {name: float(np.mean(values)) for name, values in by_structure.items()}
     return {**means, "mean": float(np.mean(list(means.values())))}
-
-
-@torch.inference_mode()
-def latent_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) -> dict[str, Any]:
-    """Which latent dimensions are alive: mean KL and spread of the posterior means over all slices.
-
-    Returns:
-        ``kl_nats`` and ``sd_of_means`` by dimension, ``active`` their number with more than 0.05 nats.
-    """
-    kl, means = [], []
-    for subject in subjects:
-        for phase in PHASES:
-            posterior = model.encode(one_hot(torch.from_numpy(subject.frames[phase].label)))
-            kl.append(posterior.kl_per_dimension().numpy())
-            means.append(posterior.mean.numpy())
-    per_dimension = np.concatenate(kl).mean(axis=0)
-    return {
-        "active": int((per_dimension > ACTIVE_NATS).sum()),
-        "dimensions": len(per_dimension),
-        "kl_nats": per_dimension.round(4).tolist(),
-        "sd_of_means": np.concatenate(means).std(axis=0).round(4).tolist(),
-    }

@@ -9,17 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct, idct
 from scipy.special import ndtr, ndtri
 
 from cardiomorph.anatomy import PHASES, Phase
 
 Styles = Mapping[Phase, NDArray[np.float32]]
 """By phase, (32, style_dims) codes along the axis."""
+Along = Literal["slice", "smooth", "mean"]
 MAX_FACTORS = 16
+_WAVES = 4
 _VARIANCE_KEPT = 0.95
+
+
+def styles_along(codes: NDArray[np.floating], along: Along) -> NDArray[np.float32]:
+    """How (n, style_dims) codes change along the axis.
+
+    Args:
+        along: "slice" leaves every slice its own (the paper); "smooth" keeps the four slowest cosine waves, so that
+            neighbours share what they have in common; "mean" gives all slices one appearance.
+    """
+    if along == "slice":
+        return np.asarray(codes, np.float32)
+    waves = dct(np.asarray(codes, float), axis=0, norm="ortho")
+    waves[1 if along == "mean" else _WAVES :] = 0.0
+    return idct(waves, axis=0, norm="ortho").astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -139,13 +139,15 @@ def _training(atlas: Atlas) -> dict[str, Any]:
 
 
 _ROWS = (
-    ("function.within_floor95", "distances of volumes and function within the real floor", "{:.0f}"),
+    ("function.inside_floor_count", "of 25 distances of volumes and function, within the real floor", "{:.0f}"),
     ("validity.invalid_slices", "invalid slices", "{:.3f}"),
     ("validity.invalid_slices_real", "the same of the real hearts", "{:.3f}"),
     ("label_match.dice", "Dice of the labels and what a segmenter sees in the images", "{:.3f}"),
     ("label_match.dice_real", "the same of real held-out hearts", "{:.3f}"),
     ("fidelity.frechet.own", "Frechet distance of the images, the segmenter's features", "{:.1f}"),
     ("fidelity.frechet_floor.own", "the same between halves of the real hearts", "{:.1f}"),
+    ("swap.anatomy", "swap test: Dice of what is read and the label painted", "{:.3f}"),
+    ("swap.anatomy_of_style", "the same with the label of the style's image", "{:.3f}"),
 )
 _MEMORISATION = (
     ("share_too_close", "share nearer than the training hearts' own 5th percentile", "{:.3f}"),

@@ -25,13 +25,16 @@ from cardiomorph.evaluation.verdict import Condition, Verdict, verdicts
 from cardiomorph.files import ensure_folder, read_json, write_bytes, write_csv, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.virtual import VIRTUAL, virtual_name
+from cardiomorph.models.checkpoint import load_segmenter
 from cardiomorph.progress import console
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections
 from cardiomorph.report.evidence_sections import HeartSet
+from cardiomorph.report.latent_section import latent_section
 from cardiomorph.report.page import Section, page, verdict_table
 from cardiomorph.synthesis.morph_series import identity_metrics
 from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.synthesis.swap import swap_metrics
 
 IDENTITY_PARENTS = 6
 
@@ -102,6 +105,7 @@ def evaluate(
     settings = read_json(synth / "synthesis.json") if (synth / "synthesis.json").exists() else {}
     found, why = _find_atlas(settings, atlas)
     _identity(sets[0], found, why, cohort, settings, seed)
+    _swap(sets[0], found, segmenter, cohort, seed)
     metrics = _all_metrics(sets)
     judged = verdicts(metrics)
     _write_tables(output, sets, real)
@@ -202,6 +206,16 @@ def _identity(
         first.summary.missing["identity.overlap"] = "the atlas's parents are not in this cohort"
 
 
+def _swap(first: HeartSet, atlas: Atlas | None, segmenter: Path | None, cohort: Cohort, seed: int) -> None:
+    if atlas is None or segmenter is None or not atlas.has_images:
+        first.summary.missing["swap"] = "needs an atlas with an image model, and a segmenter"
+        return
+    found = swap_metrics(atlas.image_model, load_segmenter(segmenter), cohort, seed)
+    first.summary.metrics |= found
+    if not found:
+        first.summary.missing["swap"] = "needs two real hearts with images"
+
+
 def _write_tables(output: Path, sets: Sequence[HeartSet], real: Sequence[Record]) -> None:
     origins: dict[str, Sequence[Record]] = {"real": real, **{s.name: s.records for s in sets}}
     invalid = {s.name: s.summary.invalid for s in sets}
@@ -265,6 +279,7 @@ def _write_page(
             paper_sections.transition_section(atlas, request),
             paper_sections.surface_section(atlas, request, cohort),
             *paper_sections.matrix_sections(atlas, request),
+            latent_section(atlas),
         ]
     sections += [evidence.missing_section(sets, real_left_out), _settings_section(facts, atlas)]
     present = [section for section in sections if section is not None]

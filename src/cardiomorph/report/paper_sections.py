@@ -83,8 +83,8 @@ def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
             labels = decode_labels(atlas.shape_model, codes)
             painted = None
             if parent.styles is not None:
-                style = np.repeat(parent.styles[phase][middle : middle + 1], len(SEVERITIES), axis=0)
-                painted = paint(atlas.image_model, style, labels)
+                style = parent.styles[phase][middle : middle + 1]
+                painted = [paint(atlas.image_model, style, label[None], job.grain(phase))[0] for label in labels]
                 rows[f"{phase} image"] = [
                     figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
                 ]

@@ -16,7 +16,8 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.reconstruction import latent_report, reconstruction_report
+from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
+from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.files import folder_in_place, read_json
 from cardiomorph.latent.appearance import Styles, appearance_statistics
 from cardiomorph.latent.atlas import (
@@ -71,14 +72,15 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         )
     image_model = _rounded(load_image_model(image), share) if image else None
     trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
+    heldout: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     parents: dict[str, Parent] = {}
     styles: list[Styles] = []
     training = set(source.ids("train"))
     for subject in track(source.subjects(), "encoding", len(source.ids())):
         trajectory = encode_subject(shape_model, subject)
         looks = _styles(subject, image_model) if image_model else None
+        (trajectories if subject.id in training else heldout)[subject.group].append(trajectory)
         if subject.id in training:
-            trajectories[subject.group].append(trajectory)
             styles += [looks] if looks else []
         if subject.group == HEALTHY:
             split = "train" if subject.id in training else "heldout"
@@ -89,6 +91,8 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     checked: Split = "heldout" if source.ids("heldout") else "train"
     diagnostics: dict[str, Any] = {
         "latent": latent_report(shape_model, source.subjects("train")),
+        "interpolation": interpolation_report(shape_model, trajectories),
+        "separability": separability(trajectories, heldout),
         "reconstruction_split": checked,
         "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
         "matrices": matrix_report(groups, {} if share else parents),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.prepare import to_source_grid
 from cardiomorph.evaluation.function import Measures, measure_heart
+from cardiomorph.latent.appearance import styles_along
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
@@ -51,7 +52,7 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
         slices = decode_labels(atlas.shape_model, codes)
         labels[phase] = _placed(slices, "label", trajectory, phase, parent, job)
         if job.images and parent.styles is not None:
-            style = equalise(parent.styles[phase], len(codes)).astype(np.float32)
+            style = equalise(styles_along(parent.styles[phase], job.styles), len(codes)).astype(np.float32)
             painted = paint(atlas.image_model, style, slices, job.grain(phase))
             images[phase] = _as_stored(_placed(painted, "image", trajectory, phase, parent, job))
     measures = measure_heart(labels, parent.height_cm, parent.weight_kg)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cardiomorph.anatomy import DISEASES, GROUPS, Phase
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.latent.appearance import Along
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers import AnySampler, PopulationSampler
 from cardiomorph.latent.virtual import VIRTUAL, parent_named, virtual_name
@@ -33,6 +34,7 @@ class SynthesisRequest(BaseModel):
     sampler: AnySampler = PopulationSampler()
     slices: SliceGrid = "32"
     images: bool = True
+    styles: Along = Field("slice", description="how the appearance changes along the axis")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -64,6 +66,7 @@ class HeartJob(BaseModel):
     sampler: AnySampler
     slices: SliceGrid
     images: bool
+    styles: Along = "slice"
     seed: int = Field(ge=0)
 
     @property
@@ -112,6 +115,7 @@ def jobs(request: SynthesisRequest, atlas: Atlas) -> list[HeartJob]:
             sampler=request.sampler,
             slices=request.slices,
             images=request.images and atlas.has_images,
+            styles=request.styles,
             seed=request.seed,
         )
         for source in sources_of(request, atlas)
