@@ -72,10 +72,30 @@ def test_a_cohort_may_be_replaced(acdc_tree, tmp_path):
 
 def test_slices_are_those_of_the_split(cohort):
     train, held = cohort.slices("train", images=True), cohort.slices("heldout", images=False)
-    assert train.labels.shape == train.images.shape == (10 * 13, 128, 128)
-    assert held.labels.shape == (5 * 13, 128, 128)
-    assert held.images is None
-    assert (train.labels.dtype, train.images.dtype) == (np.uint8, np.float16)
+    assert train.labels().shape == train.images().shape == (10 * 13, 128, 128)
+    assert held.labels().shape == (len(held), 128, 128) == (5 * 13, 128, 128)
+    assert (train.labels().dtype, train.images().dtype) == (np.uint8, np.float16)
+
+
+def test_slices_are_read_one_by_one_as_they_stand_in_the_subjects(cohort):
+    slices, position = cohort.slices("train", images=True), 0
+    for number, subject in enumerate(cohort.subjects("train")):
+        for phase_number, frame in enumerate(subject.frames.values()):
+            for label, image in zip(frame.label, frame.image, strict=True):
+                np.testing.assert_array_equal(slices.labels(np.array([position]))[0], label)
+                np.testing.assert_array_equal(slices.images(np.array([position]))[0], image.astype(np.float16))
+                assert slices.stack[position] == 2 * number + phase_number
+                position += 1
+    chosen = np.array([7, 3, 3, 100])
+    np.testing.assert_array_equal(slices.labels(chosen), slices.labels()[chosen])
+    np.testing.assert_array_equal(slices.images(chosen), slices.images()[chosen])
+
+
+def test_slices_are_mapped_and_not_loaded(cohort, monkeypatch):
+    """A cohort larger than memory trains: no whole array is ever read."""
+    monkeypatch.setattr("cardiomorph.data.cohort.load_subject", lambda path: pytest.fail("a subject was loaded"))
+    slices = cohort.slices("train", images=True)
+    assert slices.images(np.array([1])).shape == (1, 128, 128)
 
 
 @pytest.mark.usefixtures("in_process")
@@ -103,7 +123,7 @@ def test_labels_alone_make_a_cohort_but_give_no_images(tmp_path):
         write_acdc_subject(tmp_path / "t" / f"p{number}", "NOR", hearts, images=False)
     cohort = prepare_cohort(tmp_path / "t", tmp_path / "out", heldout=0)
     assert {row["images"] for row in cohort.rows} == {"no"}
-    assert cohort.slices("train", images=False).labels.any()
+    assert cohort.slices("train", images=False).labels().any()
     with pytest.raises(CardiomorphError, match="subject p0 has labels only"):
         cohort.slices("train", images=True)
     with pytest.raises(CardiomorphError, match="no subject is in the split 'heldout'"):

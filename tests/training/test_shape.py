@@ -66,7 +66,7 @@ def test_a_finished_run_holds_what_a_person_and_other_commands_open(finished):
 def test_the_metrics_are_those_of_the_saved_model(finished, small):
     folder, metrics = finished
     model = load_shape_model(folder)
-    labels = torch.from_numpy(small.slices("heldout", images=False).labels)
+    labels = torch.from_numpy(small.slices("heldout", images=False).labels())
     drawn = model.decode(model.encode(one_hot(labels)).mean).argmax(1)
     for code, name in ((1, "rv"), (2, "myocardium"), (3, "lv")):
         both = ((drawn == code) & (labels == code)).sum()

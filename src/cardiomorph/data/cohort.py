@@ -29,6 +29,7 @@ from cardiomorph.data.prepare import (
     PreparedSubject,
     prepare_subject,
 )
+from cardiomorph.data.slices import Slices
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.splits import Split, split_subjects
 from cardiomorph.data.subject import Entry
@@ -93,21 +94,6 @@ def load_subject(path: Path) -> PreparedSubject:
     return PreparedSubject(frames=frames, geometry=geometry, **facts)
 
 
-@dataclass(frozen=True)
-class Slices:
-    """Training material: every slice of some subjects, in order.
-
-    Attributes:
-        labels: (n, size, size) uint8.
-        images: (n, size, size) float16 in [-1, 1], or None where a subject has none.
-        stack: (n,) number of the stack, one phase of one subject, that a slice belongs to; base to apex within it.
-    """
-
-    labels: NDArray[np.uint8]
-    images: NDArray[np.float16] | None
-    stack: NDArray[np.intp]
-
-
 class Cohort:
     """A prepared cohort that exists on disk.
 
@@ -150,26 +136,15 @@ class Cohort:
         return (self.load(subject) for subject in self.ids(split, group))
 
     def slices(self, split: Split, *, images: bool) -> Slices:
-        """All slices of a split in memory.
+        """All slices of a split, read when asked for.
 
         Raises:
             CardiomorphError: the split is empty, or ``images`` are asked for and a subject has none.
         """
-        labels: list[NDArray[np.uint8]] = []
-        pictures: list[NDArray[np.float16]] = []
-        for subject in self.subjects(split):
-            for frame in subject.frames.values():
-                labels.append(frame.label)
-                if images and frame.image is None:
-                    raise CardiomorphError(
-                        f"subject {subject.id} has labels only, but this needs images", where=self.folder
-                    )
-                if images and frame.image is not None:
-                    pictures.append(frame.image.astype(np.float16))
-        if not labels:
+        files = [self.folder / _SUBJECTS / f"{subject}.safetensors" for subject in self.ids(split)]
+        if not files:
             raise CardiomorphError(f"no subject is in the split {split!r}", where=self.folder)
-        stack = np.repeat(np.arange(len(labels)), [len(slices) for slices in labels])
-        return Slices(np.concatenate(labels), np.concatenate(pictures) if images else None, stack)
+        return Slices(files, images=images)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.data.splits import Split
+from cardiomorph.data.slices import Slices
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.discriminator import (
     Discriminator,
@@ -143,9 +143,8 @@ class ImageTask:
         self.judge = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.features = _features(config).to(device) if config.perceptual else None
-        self.labels, self.images, self.stack = cohort_tensors(cohort, "train")
-        held = cohort.ids("heldout")
-        self.heldout = cohort_tensors(cohort, "heldout")[:2] if held else (self.labels[:0], self.images[:0])
+        self.slices = cohort.slices("train", images=True)
+        self.heldout = heldout_tensors(cohort)
         self.modules: dict[str, nn.Module] = {
             "model": self.model,
             "discriminator": self.judge,
@@ -163,7 +162,7 @@ class ImageTask:
 
     def plan(self) -> Plan:
         return Plan(
-            n_items=len(self.labels),
+            n_items=len(self.slices),
             batch_size=self.config.batch_size,
             steps=self.config.steps,
             learning_rate_floor=self.config.learning_rate_floor,
@@ -173,10 +172,10 @@ class ImageTask:
         )
 
     def batch(self, indices: NDArray[Any], rng: torch.Generator) -> Batch:
-        config, mine, size = self.config, self.hardware.share(len(indices)), self.labels.shape[-1]
-        styled_by = neighbours(indices, self.stack.numpy(), config.style_neighbours, rng)
-        labels = self.labels[indices[mine]].to(self.device)
-        image, style = (self.images[i[mine]].to(self.device, torch.float32)[:, None] for i in (indices, styled_by))
+        config, mine, size = self.config, self.hardware.share(len(indices)), self.config.model.size
+        styled_by = neighbours(indices, self.slices.stack, config.style_neighbours, rng)
+        labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
+        image, style = (self._images(chosen[mine]) for chosen in (indices, styled_by))
         if config.augmentation.active:
             motions = draw_motions(config.augmentation, len(indices), size, rng)[mine]
             labels = move_labels(one_hot(labels), motions)
@@ -184,6 +183,9 @@ class ImageTask:
         noise = torch.randn((len(indices), 1, size, size), generator=rng)[mine].to(self.device)
         image, style = (x.contiguous(memory_format=torch.channels_last) for x in (image, style))
         return Batch(LabelMap(labels).prepared(size // 16), one_hot(labels), image, style, noise)
+
+    def _images(self, indices: NDArray[np.intp]) -> Tensor:
+        return torch.from_numpy(self.slices.images(indices)).to(self.device, torch.float32)[:, None]
 
     def step(self, step: int, batch: Batch) -> dict[str, Tensor]:
         self.model.train()
@@ -262,10 +264,8 @@ class ImageTask:
         return {**weights(self.average), **weights(self.judge)}
 
     def picture(self) -> NDArray[Any]:
-        labels, images = self.heldout if len(self.heldout[0]) else (self.labels, self.images)
-        chosen = torch.linspace(0, len(labels) - 1, 10).long()
-        repainted = self._repainted(labels[chosen], images[chosen])
-        return image_sheet([images[chosen].float().numpy(), repainted.numpy()])
+        labels, images = shown_slices(self.heldout, self.slices, 10)
+        return image_sheet([images.float().numpy(), self._repainted(labels, images).numpy()])
 
 
 def _features(config: ImageTrainingConfig) -> ImageNetFeatures:
@@ -277,11 +277,22 @@ def _features(config: ImageTrainingConfig) -> ImageNetFeatures:
     return ImageNetFeatures()
 
 
-def cohort_tensors(cohort: Cohort, split: Split) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels (n, size, size) uint8, images (n, size, size) float16 and stacks (n,) of a split's slices."""
-    slices = cohort.slices(split, images=True)
-    assert slices.images is not None, "asked for above"
-    return torch.from_numpy(slices.labels), torch.from_numpy(slices.images), torch.from_numpy(slices.stack)
+def heldout_tensors(cohort: Cohort) -> tuple[Tensor, Tensor]:
+    """Labels (n, size, size) uint8 and images (n, size, size) float16 of the held-out slices; n = 0 without any."""
+    if not cohort.ids("heldout"):
+        empty = torch.empty(0, cohort.config.size, cohort.config.size)
+        return empty.byte(), empty.half()
+    slices = cohort.slices("heldout", images=True)
+    return torch.from_numpy(slices.labels()), torch.from_numpy(slices.images())
+
+
+def shown_slices(heldout: tuple[Tensor, Tensor], training: Slices, count: int) -> tuple[Tensor, Tensor]:
+    """That many slices evenly taken from the held-out ones, or from the training ones where none are held out."""
+    if len(heldout[0]):
+        chosen = torch.linspace(0, len(heldout[0]) - 1, count).long()
+        return heldout[0][chosen], heldout[1][chosen]
+    evenly = np.linspace(0, len(training) - 1, count).astype(int)
+    return torch.from_numpy(training.labels(evenly)), torch.from_numpy(training.images(evenly))
 
 
 def train_image(

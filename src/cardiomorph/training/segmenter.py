@@ -17,7 +17,7 @@ from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
 from cardiomorph.training.hardware import Hardware, Precision, this_process
-from cardiomorph.training.image import cohort_tensors
+from cardiomorph.training.image import heldout_tensors, shown_slices
 from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
@@ -67,9 +67,8 @@ class SegmenterTask:
         self.config, self.hardware = config, hardware or Hardware()
         self.device = device = self.hardware.device
         self.model = Segmenter(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.labels, self.images = cohort_tensors(cohort, "train")[:2]
-        held = cohort.ids("heldout")
-        self.heldout = cohort_tensors(cohort, "heldout")[:2] if held else (self.labels[:0], self.images[:0])
+        self.slices = cohort.slices("train", images=True)
+        self.heldout = heldout_tensors(cohort)
         self.modules: dict[str, nn.Module] = {"model": self.model}
         self.optimizers: dict[str, Optimizer] = {
             "adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)
@@ -80,9 +79,9 @@ class SegmenterTask:
         return self.model
 
     def plan(self) -> Plan:
-        per_epoch = max(1, len(self.labels) // self.config.batch_size)
+        per_epoch = max(1, len(self.slices) // self.config.batch_size)
         return Plan(
-            n_items=len(self.labels),
+            n_items=len(self.slices),
             batch_size=self.config.batch_size,
             steps=self.config.epochs * per_epoch,
             learning_rate_floor=self.config.learning_rate_floor,
@@ -94,8 +93,8 @@ class SegmenterTask:
     def batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Labels and images, moved, their contrast and brightness changed."""
         config, mine = self.config, self.hardware.share(len(indices))
-        labels = self.labels[indices[mine]].to(self.device)
-        images = self.images[indices[mine]].to(self.device, torch.float32)[:, None]
+        labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
+        images = torch.from_numpy(self.slices.images(indices[mine])).to(self.device, torch.float32)[:, None]
         motions = draw_motions(config.augmentation, len(indices), labels.shape[-1], rng)[mine]
         labels, images = move_labels(one_hot(labels), motions), move(images, motions, outside=-1.0)
         drawn = 2.0 * torch.rand((2, len(indices), 1, 1, 1), generator=rng)[:, mine].to(images) - 1.0
@@ -127,9 +126,8 @@ class SegmenterTask:
         return weights(self.model)
 
     def picture(self) -> NDArray[Any]:
-        labels, images = self.heldout if len(self.heldout[0]) else (self.labels, self.images)
-        chosen = torch.linspace(0, len(labels) - 1, 12).long()
-        return label_sheet([labels[chosen].numpy(), self._segmented(images[chosen]).numpy()])
+        labels, images = shown_slices(self.heldout, self.slices, 12)
+        return label_sheet([labels.numpy(), self._segmented(images).numpy()])
 
 
 def train_segmenter(

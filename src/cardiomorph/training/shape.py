@@ -82,9 +82,9 @@ class ShapeTask:
         self.config, self.hardware = config, hardware or Hardware()
         self.device = device = self.hardware.device
         self.model = LabelVAE(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.labels = torch.from_numpy(cohort.slices("train", images=False).labels)
-        held = cohort.ids("heldout")
-        self.heldout = torch.from_numpy(cohort.slices("heldout", images=False).labels) if held else self.labels[:0]
+        self.slices = cohort.slices("train", images=False)
+        held = cohort.slices("heldout", images=False).labels() if cohort.ids("heldout") else self.slices.labels()[:0]
+        self.heldout = torch.from_numpy(held)
         self.modules: dict[str, nn.Module] = {"model": self.model}
         self.optimizers: dict[str, Optimizer] = {
             "adam": torch.optim.Adam(self.model.parameters(), config.learning_rate)
@@ -96,9 +96,9 @@ class ShapeTask:
 
     def plan(self) -> Plan:
         config = self.config
-        per_epoch = max(1, len(self.labels) // config.batch_size)
+        per_epoch = max(1, len(self.slices) // config.batch_size)
         return Plan(
-            n_items=len(self.labels),
+            n_items=len(self.slices),
             batch_size=config.batch_size,
             steps=config.epochs * per_epoch,
             learning_rate_floor=config.learning_rate_floor,
@@ -109,13 +109,13 @@ class ShapeTask:
 
     def beta_at(self, step: int) -> float:
         """The KL weight at a step, after warm-up."""
-        warmup = self.config.beta_warmup_epochs * max(1, len(self.labels) // self.config.batch_size)
+        warmup = self.config.beta_warmup_epochs * max(1, len(self.slices) // self.config.batch_size)
         return self.config.beta * min(1.0, (step + 1) / warmup if warmup else 1.0)
 
     def batch(self, indices: NDArray[np.intp], rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Labels and the noise of their codes."""
         mine = self.hardware.share(len(indices))
-        labels = self.labels[indices[mine]].to(self.device)
+        labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
         if self.config.augmentation.active:
             motions = draw_motions(self.config.augmentation, len(indices), labels.shape[-1], rng)[mine]
             labels = move_labels(one_hot(labels), motions)
@@ -147,16 +147,20 @@ class ShapeTask:
             return {}
         return pooled_dice(self.heldout, self._reconstructed(self.heldout))
 
+    def _shown(self, count: int) -> Tensor:
+        """That many slices evenly taken from the held-out ones, or from the training ones where none are held out."""
+        if len(self.heldout):
+            return self.heldout[torch.linspace(0, len(self.heldout) - 1, count).long()]
+        return torch.from_numpy(self.slices.labels(np.linspace(0, len(self.slices) - 1, count).astype(int)))
+
     def histograms(self) -> dict[str, Tensor]:
-        """Posterior means of at most 256 held-out slices, and the weights."""
-        source = self.heldout if len(self.heldout) else self.labels
+        """Posterior means of 256 held-out slices, and the weights."""
         with torch.inference_mode():
-            codes = self.model.encode(one_hot(source[:256].to(self.device))).mean
+            codes = self.model.encode(one_hot(self._shown(256).to(self.device))).mean
         return {"codes": codes, **weights(self.model)}
 
     def picture(self) -> NDArray[np.float32]:
-        source = self.heldout if len(self.heldout) else self.labels
-        shown = source[torch.linspace(0, len(source) - 1, 12).long()]
+        shown = self._shown(12)
         return label_sheet([shown.numpy(), self._reconstructed(shown).numpy()])
 
 
