@@ -12,6 +12,7 @@ from cardiomorph.evaluation.consistency import image_consistency
 from cardiomorph.evaluation.fidelity import frechet_distance, intensity_measures
 from cardiomorph.evaluation.label_match import label_match
 from cardiomorph.models.checkpoint import load_image_model
+from cardiomorph.models.painter import Painter
 from cardiomorph.models.segmenter import Segmenter
 from cardiomorph.synthesis.engine import paint
 from cardiomorph.volume import Volume
@@ -23,6 +24,7 @@ def repaint_measures(run: Path, cohort: Cohort, segmenter: Segmenter) -> dict[st
     Grain, flicker and SSIM of neighbouring slices are given as ratios to the real images'.
     """
     model = load_image_model(run)
+    painter = Painter(model)
     labels, real, painted = [], [], []
     through: dict[str, list[list[float]]] = {"heart_flicker": [[], []], "adjacent_ssim": [[], []]}
     for subject in cohort.subjects("heldout"):
@@ -32,7 +34,7 @@ def repaint_measures(run: Path, cohort: Cohort, segmenter: Segmenter) -> dict[st
                 style = model.encode_style(torch.from_numpy(frame.image)[:, None]).numpy()
             labels.append(frame.label)
             real.append(frame.image)
-            painted.append(paint(model, style, frame.label, np.random.default_rng(0)))
+            painted.append(paint(painter, style, frame.label, np.random.default_rng(0)))
             label = _volume(frame.label, subject.geometry.spacing_mm, spacing_mm)
             for side, stack in enumerate((painted[-1], frame.image)):
                 image = _volume(stack, subject.geometry.spacing_mm, spacing_mm)

@@ -39,15 +39,19 @@ class Reader:
         return distance.argmin(dim=1).to(torch.uint8), None
 
 
+def swapped(painter, cohort):
+    return swap_metrics(painter, painter, Reader(), cohort)
+
+
 def test_a_painter_that_follows_the_label_passes(cohort):
-    found = swap_metrics(Painter(), Reader(), cohort)
+    found = swapped(Painter(), cohort)
     assert found["swap.anatomy"] == pytest.approx(1, abs=1e-6)
     assert found["swap.anatomy_unswapped"] == pytest.approx(1, abs=1e-6)
     assert found["swap.anatomy_of_style"] < 0.9
 
 
 def test_a_painter_that_copies_the_styles_image_keeps_its_appearance_and_fails_the_anatomy(cohort):
-    copied, painted = swap_metrics(Painter("style"), Reader(), cohort), swap_metrics(Painter(), Reader(), cohort)
+    copied, painted = swapped(Painter("style"), cohort), swapped(Painter(), cohort)
     assert copied["swap.anatomy"] < painted["swap.anatomy"] - 0.1
     assert set(copied) == {
         f"swap.{key}"
@@ -62,11 +66,11 @@ def test_appearance_is_measured_at_the_tissues(cohort):
         def paint(self, style, labels, noise=None):
             return torch.full((len(labels), 1, 128, 128), 0.25)
 
-    found = swap_metrics(Same(), Reader(), cohort)
+    found = swapped(Same(), cohort)
     assert 0.2 < found["swap.appearance"] < 1.2
     assert found["swap.appearance"] == pytest.approx(found["swap.appearance_of_label"], rel=0.3)
 
 
 def test_one_subject_has_nobody_to_swap_with(cohort, monkeypatch):
     monkeypatch.setattr(Cohort, "subjects", lambda self, split=None, group=None: iter([self.load(self.ids()[0])]))
-    assert swap_metrics(Painter(), Reader(), cohort) == {}
+    assert swapped(Painter(), cohort) == {}

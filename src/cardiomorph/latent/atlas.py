@@ -30,7 +30,8 @@ from cardiomorph.latent.appearance import AppearanceStatistics
 from cardiomorph.latent.statistics import GroupStatistics, JointStatistics, PhaseStatistics
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model, model_digest
-from cardiomorph.models.label_vae import LabelVAE
+from cardiomorph.models.label_vae import LabelVAE, folded
+from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel
 
 FORMAT = 1
@@ -112,11 +113,17 @@ class Atlas:
 
     @cached_property
     def shape_model(self) -> LabelVAE:
-        return load_shape_model(self.folder / "shape")
+        """The shape model, its batch norms folded into its convolutions."""
+        return folded(load_shape_model(self.folder / "shape"))
 
     @cached_property
     def image_model(self) -> ImageModel:
         return load_image_model(self.folder / "image")
+
+    @cached_property
+    def painter(self) -> Painter:
+        """The image model, ready to paint; it remembers what it has learnt of label neighbourhoods."""
+        return Painter(self.image_model)
 
     @cached_property
     def groups(self) -> dict[str, GroupStatistics]:

@@ -7,12 +7,15 @@ code to 8 x 8 features and mirrors the encoder's widths.
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cardiomorph.anatomy import N_CLASSES
 
@@ -102,6 +105,18 @@ class LabelVAE(nn.Module):
         for block in self.decoder:
             x = block(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
         return self.head(x)
+
+
+def folded(model: LabelVAE) -> LabelVAE:
+    """A copy for use, not for training: every batch norm is part of the convolution before it. Same results."""
+    ready = copy.deepcopy(model).eval()
+    for module in ready.modules():
+        if isinstance(module, nn.Sequential):
+            for first, second in pairwise(range(len(module))):
+                convolution, norm = module[first], module[second]
+                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[first], module[second] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def one_hot(labels: Tensor) -> Tensor:

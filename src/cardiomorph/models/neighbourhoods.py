@@ -25,6 +25,30 @@ DENSE_ABOVE = 0.3
 """Share of distinct neighbourhoods from which evaluating every pixel is the cheaper way."""
 
 
+def neighbourhood_codes(labels: Tensor) -> Tensor:
+    """(batch, h, w) labels -> the same shape, one number for each pixel's 5 x 5 neighbourhood."""
+    # Base 5 digits (four classes and "outside"): 25 of them fit in 63 bits.
+    padded = F.pad(labels.long(), (REACH,) * 4, value=_OUTSIDE)
+    height, width = labels.shape[-2:]
+    code = torch.zeros_like(labels, dtype=torch.int64)
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            code.mul_(N_CLASSES + 1).add_(padded[:, row : row + height, column : column + width])
+    return code
+
+
+def expanded(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """(n,) codes -> ``columns`` (n, 9, 36) and ``inside`` (n, 9, 1) of a `Table`."""
+    powers = (N_CLASSES + 1) ** torch.arange(_SIDE**2 - 1, -1, -1, device=codes.device)
+    digits = ((codes[:, None] // powers) % (N_CLASSES + 1)).view(-1, _SIDE, _SIDE)
+    patches = F.one_hot(digits, N_CLASSES + 1)[..., :N_CLASSES].movedim(-1, 1).float()
+    # The nine 3 x 3 windows of a 5 x 5 patch, each flattened like a kernel: channel, row, column.
+    windows = patches.unfold(2, 3, 1).unfold(3, 3, 1)
+    columns = windows.permute(0, 2, 3, 1, 4, 5).reshape(len(codes), 9, -1)
+    inside = (digits[:, 1:-1, 1:-1] != _OUTSIDE).float().flatten(1)[..., None]
+    return columns, inside
+
+
 @dataclass(frozen=True)
 class Table:
     """Distinct neighbourhoods of a batch.
@@ -56,23 +80,11 @@ class LabelMap:
     @cached_property
     def table(self) -> Table | None:
         """The distinct neighbourhoods, or None where there are too many to be worth it."""
-        # Base 5 digits (four classes and "outside"): 25 of them fit in 63 bits.
-        padded = F.pad(self.labels.long(), (REACH,) * 4, value=_OUTSIDE)
-        height, width = self.labels.shape[-2:]
-        code = torch.zeros_like(self.labels, dtype=torch.int64)
-        for row in range(_SIDE):
-            for column in range(_SIDE):
-                code = code * (N_CLASSES + 1) + padded[:, row : row + height, column : column + width]
-        distinct, index = torch.unique(code, return_inverse=True)
-        if len(distinct) > DENSE_ABOVE * code.numel():
+        codes = neighbourhood_codes(self.labels)
+        distinct, index = torch.unique(codes, return_inverse=True)
+        if len(distinct) > DENSE_ABOVE * codes.numel():
             return None
-        powers = (N_CLASSES + 1) ** torch.arange(_SIDE**2 - 1, -1, -1, device=code.device)
-        digits = (distinct[:, None] // powers) % (N_CLASSES + 1)
-        digits = digits.view(-1, _SIDE, _SIDE)
-        patches = F.one_hot(digits, N_CLASSES + 1)[..., :N_CLASSES].movedim(-1, 1).float()
-        columns = F.unfold(patches, 3).transpose(1, 2).contiguous()
-        inside = (digits[:, 1:-1, 1:-1] != _OUTSIDE).float().flatten(1)[..., None]
-        return Table(columns, inside, index.flatten())
+        return Table(*expanded(distinct), index.flatten())
 
     @cached_property
     def _halves(self) -> LabelMap:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cardiomorph.anatomy import N_CLASSES
-from cardiomorph.models.neighbourhoods import LabelMap, Table
+from cardiomorph.models.neighbourhoods import LabelMap
 
-_SLOPE = 0.2
+SLOPE = 0.2
 _MULTIPLES = (16, 16, 8, 4, 2)
 """Channels of the generator's blocks, in widths, from 8 x 8 to 128 x 128."""
 
@@ -36,8 +36,10 @@ class ImageModelConfig(BaseModel):
     size: int = Field(128, ge=32, multiple_of=16)
 
 
-def _normed(convolution: nn.Module) -> nn.Module:
-    return spectral_norm(convolution)
+def _normed(convolution: nn.Conv2d) -> nn.Conv2d:
+    normed = spectral_norm(convolution)
+    assert isinstance(normed, nn.Conv2d), "a parametrised module keeps its class"
+    return normed
 
 
 class _Modulated(torch.autograd.Function):
@@ -54,7 +56,7 @@ class _Modulated(torch.autograd.Function):
     ) -> Tensor:
         scale = (1.0 + gamma) * inverse_std
         ctx.save_for_backward(x, scale, row, mean, inverse_std)
-        return _scaled(x, scale, beta - mean * scale, row)
+        return scaled(x, scale, beta - mean * scale, row)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -70,7 +72,7 @@ class _Modulated(torch.autograd.Function):
         return d_x, d_scale * inverse_std, d_shift, None, None, None
 
 
-def _scaled(x: Tensor, scale: Tensor, shift: Tensor, row: Tensor) -> Tensor:
+def scaled(x: Tensor, scale: Tensor, shift: Tensor, row: Tensor) -> Tensor:
     """``x`` times its row of ``scale`` plus its row of ``shift``."""
     return torch.addcmul(F.embedding(row, shift.to(x.dtype)), x, F.embedding(row, scale.to(x.dtype)))
 
@@ -101,15 +103,12 @@ class Spade(nn.Module):
         if table is None:
             gamma, beta = self.modulation(label).chunk(2, dim=1)
             return torch.addcmul(beta, self.norm(x), 1.0 + gamma)
-        rows = self._rows(table)
-        gamma, beta = rows.to(torch.promote_types(rows.dtype, torch.float32)).chunk(2, dim=1)
         pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
         if self.training:
+            gamma, beta = self._rows(table.columns, table.inside)
             y = _Modulated.apply(pixels, gamma, beta, table.index, *self._batch_statistics(x))
         else:
-            mean, variance = self._running_statistics
-            scale = (1.0 + gamma) * torch.rsqrt(variance + self.norm.eps)
-            y = _scaled(pixels, scale, beta - mean * scale, table.index)
+            y = scaled(pixels, *self.scale_and_shift(table.columns, table.inside), table.index)
         batch, channels, height, width = x.shape
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
@@ -118,14 +117,24 @@ class Spade(nn.Module):
         if label.table is None:
             return self.gamma_beta(F.relu(self.shared(label.one_hot)))
         batch, height, width = label.labels.shape
-        return F.embedding(label.table.index, self._rows(label.table)).view(batch, height, width, -1).movedim(-1, 1)
+        rows = torch.cat(self._rows(label.table.columns, label.table.inside), dim=1)
+        return F.embedding(label.table.index, rows).view(batch, height, width, -1).movedim(-1, 1)
 
-    def _rows(self, table: Table) -> Tensor:
-        """gamma and beta of every distinct neighbourhood, (n, 2 channels)."""
+    def scale_and_shift(self, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        """What a pixel of each neighbourhood is multiplied by and shifted by, in evaluation: (n, channels) each."""
+        gamma, beta = self._rows(columns, inside)
+        mean, variance = self._running_statistics
+        scale = (1.0 + gamma) * torch.rsqrt(variance + self.norm.eps)
+        return scale, beta - mean * scale
+
+    def _rows(self, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+        """gamma and beta of every neighbourhood of a `Table`, (n, channels) each, float32 or better."""
         # Both convolutions as matrix products: the number of rows is new in every batch, and memory stays lower so.
-        hidden = F.relu(F.linear(table.columns, self.shared.weight.flatten(1), self.shared.bias)) * table.inside
+        hidden = F.relu(F.linear(columns, self.shared.weight.flatten(1), self.shared.bias)) * inside
         second = self.gamma_beta.weight.flatten(2).transpose(1, 2).flatten(1)
-        return F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
+        rows = F.linear(hidden.flatten(1), second, self.gamma_beta.bias)
+        gamma, beta = rows.to(torch.promote_types(rows.dtype, torch.float32)).chunk(2, dim=1)
+        return gamma, beta
 
     @torch.no_grad()
     def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,10 +172,10 @@ class SpadeBlock(nn.Module):
 
     def forward(self, x: Tensor, label: LabelMap, noise: Tensor | None) -> Tensor:
         shortcut = self.conv_s(self.spade_s(x, label)) if self.learned else x
-        y = self.conv_0(F.leaky_relu(self.spade_0(x, label), _SLOPE))
+        y = self.conv_0(F.leaky_relu(self.spade_0(x, label), SLOPE))
         if self.grain is not None and noise is not None:
             y = torch.addcmul(y, self.grain.to(y.dtype), noise.to(y.dtype))
-        y = self.conv_1(F.leaky_relu(self.spade_1(y, label), _SLOPE))
+        y = self.conv_1(F.leaky_relu(self.spade_1(y, label), SLOPE))
         return shortcut + y
 
 
@@ -200,17 +209,17 @@ class Generator(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             step = label.labels.shape[-1] // x.shape[-1]
             x = block(x, label.at(x.shape[-1]), None if noise is None else noise[..., ::step, ::step])
-        return torch.tanh(self.to_image(F.leaky_relu(x, _SLOPE)))
+        return torch.tanh(self.to_image(F.leaky_relu(x, SLOPE)))
 
 
 class _ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.LeakyReLU(_SLOPE),
+            nn.LeakyReLU(SLOPE),
             _normed(nn.Conv2d(channels, channels, 3, 1, 1)),
             nn.InstanceNorm2d(channels),
-            nn.LeakyReLU(_SLOPE),
+            nn.LeakyReLU(SLOPE),
             _normed(nn.Conv2d(channels, channels, 3, 1, 1)),
         )
 
@@ -230,13 +239,13 @@ class StyleEncoder(nn.Module):
         channels = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         layers: list[nn.Module] = [_normed(nn.Conv2d(1, width, 7, 1, 3))]
         for a, b in pairwise(channels):
-            layers += [nn.LeakyReLU(_SLOPE), _normed(nn.Conv2d(a, b, 3, 2, 1))]
+            layers += [nn.LeakyReLU(SLOPE), _normed(nn.Conv2d(a, b, 3, 2, 1))]
         self.features = nn.Sequential(*layers, _ResidualBlock(channels[-1]), _ResidualBlock(channels[-1]))
         self.to_style = nn.Linear(channels[-1] * (config.size // 16) ** 2, config.style_dims)
 
     def forward(self, image: Tensor) -> Tensor:
         """``image`` (batch, 1, size, size) in [-1, 1] -> (batch, style_dims)."""
-        return self.to_style(F.leaky_relu(self.features(image), _SLOPE).flatten(1))
+        return self.to_style(F.leaky_relu(self.features(image), SLOPE).flatten(1))
 
 
 class ImageModel(nn.Module):

@@ -210,7 +210,7 @@ def _swap(first: HeartSet, atlas: Atlas | None, segmenter: Path | None, cohort: 
     if atlas is None or segmenter is None or not atlas.has_images:
         first.summary.missing["swap"] = "needs an atlas with an image model, and a segmenter"
         return
-    found = swap_metrics(atlas.image_model, load_segmenter(segmenter), cohort, seed)
+    found = swap_metrics(atlas.image_model, atlas.painter, load_segmenter(segmenter), cohort, seed)
     first.summary.metrics |= found
     if not found:
         first.summary.missing["swap"] = "needs two real hearts with images"

@@ -84,7 +84,7 @@ def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
             painted = None
             if parent.styles is not None:
                 style = parent.styles[phase][middle : middle + 1]
-                painted = [paint(atlas.image_model, style, label[None], job.grain(phase))[0] for label in labels]
+                painted = [paint(atlas.painter, style, label[None], job.grain(phase))[0] for label in labels]
                 rows[f"{phase} image"] = [
                     figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
                 ]

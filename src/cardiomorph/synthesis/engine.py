@@ -17,7 +17,7 @@ from cardiomorph.latent.appearance import styles_along
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
-from cardiomorph.models.spade import ImageModel
+from cardiomorph.models.painter import Painter
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
 
@@ -53,7 +53,7 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
         labels[phase] = _placed(slices, "label", trajectory, phase, parent, job)
         if job.images and parent.styles is not None:
             style = equalise(styles_along(parent.styles[phase], job.styles), len(codes)).astype(np.float32)
-            painted = paint(atlas.image_model, style, slices, job.grain(phase))
+            painted = paint(atlas.painter, style, slices, job.grain(phase))
             images[phase] = _as_stored(_placed(painted, "image", trajectory, phase, parent, job))
     measures = measure_heart(labels, parent.height_cm, parent.weight_kg)
     return Heart(job, parent, labels, images, measures, draw.diagnostics)
@@ -90,9 +90,8 @@ def _as_stored(image: Volume) -> Volume:
     return image.with_array(array)
 
 
-@torch.inference_mode()
 def paint(
-    model: ImageModel,
+    painter: Painter,
     style: NDArray[np.float32],
     labels: NDArray[np.uint8],
     grain: np.random.Generator | None = None,
@@ -103,11 +102,11 @@ def paint(
         grain: source of the noise that the model may add; None paints without.
     """
     noise = None
-    if grain is not None and model.config.noise:
+    if grain is not None and painter.config.noise:
         noise = torch.from_numpy(grain.standard_normal((len(labels), 1, *labels.shape[1:]), np.float32))
     parts = []
     for start in range(0, len(labels), _BATCH):
         batch = slice(start, start + _BATCH)
         here = None if noise is None else noise[batch]
-        parts.append(model.paint(torch.from_numpy(style[batch]), torch.from_numpy(labels[batch]), here))
+        parts.append(painter.paint(torch.from_numpy(style[batch]), torch.from_numpy(labels[batch]), here))
     return torch.cat(parts)[:, 0].numpy()

@@ -91,4 +91,4 @@ def _looks(atlas: Atlas, parent: Parent, labels: NDArray[np.uint8]) -> dict[str,
     assert parent.styles is not None, "asked for above"
     chosen = np.linspace(0, len(labels) - 1, _PAINTED + 2).astype(int)[1:-1]
     style = parent.styles["ED"][chosen]
-    return intensity_measures(paint(atlas.image_model, style, labels[chosen]), labels[chosen])
+    return intensity_measures(paint(atlas.painter, style, labels[chosen]), labels[chosen])

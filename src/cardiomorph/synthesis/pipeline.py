@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from cardiomorph.allocator import keep_freed_memory
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
@@ -82,6 +83,7 @@ def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | No
     Raises:
         CardiomorphError: bad atlas, unknown source or target, an output of another request, a full disk.
     """
+    keep_freed_memory()
     source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
     request, output = request or SynthesisRequest(), Path(output)
     wanted = jobs(request, source)

@@ -11,6 +11,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
 from cardiomorph.evaluation.fidelity import intensity_measures
 from cardiomorph.evaluation.overlap import dice
+from cardiomorph.models.painter import Painter
 from cardiomorph.models.segmenter import Segmenter
 from cardiomorph.models.spade import ImageModel
 from cardiomorph.synthesis.engine import paint
@@ -19,7 +20,9 @@ PAIRS = 40
 _TISSUES = ("blood", "myocardium", "background")
 
 
-def swap_metrics(model: ImageModel, segmenter: Segmenter, cohort: Cohort, seed: int = 0) -> dict[str, float]:
+def swap_metrics(
+    model: ImageModel, painter: Painter, segmenter: Segmenter, cohort: Cohort, seed: int = 0
+) -> dict[str, float]:
     """Entries ``swap.*`` of metrics.json over 40 pairs of subjects, held-out ones where there are any.
 
     ``anatomy`` is the Dice of what the segmenter reads and the label that was painted, ``anatomy_of_style`` that with
@@ -37,8 +40,8 @@ def swap_metrics(model: ImageModel, segmenter: Segmenter, cohort: Cohort, seed: 
     with torch.inference_mode():
         styles = model.encode_style(torch.from_numpy(images)[:, None]).numpy()
     of_style, of_label = pairs.T
-    swapped = paint(model, styles[of_style], labels[of_label], np.random.default_rng([seed, 1]))
-    unswapped = paint(model, styles[of_label], labels[of_label], np.random.default_rng([seed, 1]))
+    swapped = paint(painter, styles[of_style], labels[of_label], np.random.default_rng([seed, 1]))
+    unswapped = paint(painter, styles[of_label], labels[of_label], np.random.default_rng([seed, 1]))
     read = _read(segmenter, swapped)
     painted = _tissues(swapped, labels[of_label])
     real = _tissues(images, labels)
