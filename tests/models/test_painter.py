@@ -49,6 +49,15 @@ def test_what_was_painted_before_changes_nothing():
         agree(painter, labels)
 
 
+def test_the_past_does_not_change_a_bit():
+    """A heart made again gives the same bytes, alone or after a thousand others."""
+    fresh, experienced = Painter(MODEL), Painter(MODEL)
+    for shift in range(8):
+        experienced.paint(torch.zeros(2, 6), heart().roll((shift, 3 * shift), (1, 2)))
+    style, grain = torch.randn(2, 6), torch.randn(2, 1, 32, 32)
+    assert torch.equal(fresh.paint(style, heart(), grain), experienced.paint(style, heart(), grain))
+
+
 def test_nothing_is_learnt_twice(monkeypatch):
     painter, learnt = Painter(MODEL), []
     original = module._Tables._learn

@@ -17,6 +17,10 @@ from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade,
 MAX_ROWS = 32_768
 """Neighbourhoods kept a resolution; a few thousand are all that smooth anatomy has."""
 
+_CHUNK = 256
+"""Rows evaluated at once, always as many: the last bits of a matrix product may depend on its size, and a heart's bytes
+must not depend on what was painted before it."""
+
 
 class _Convolution:
     """A convolution with its weights as they are after every parametrisation."""
@@ -67,9 +71,12 @@ class _Tables:
         return self.codes[position] != flat if len(self.codes) else torch.ones_like(flat, dtype=torch.bool)
 
     def _learn(self, new: Tensor) -> None:
-        columns, inside = expanded(new)
+        columns, inside = expanded(F.pad(new, (0, -len(new) % _CHUNK)))
         for number, layer in enumerate(self.layers):
-            scale, shift = layer.scale_and_shift(columns, inside)
+            parts = [
+                layer.scale_and_shift(*part) for part in zip(columns.split(_CHUNK), inside.split(_CHUNK), strict=True)
+            ]
+            scale, shift = (torch.cat(kind)[: len(new)] for kind in zip(*parts, strict=True))
             self.scales[number] = torch.cat([self.scales[number], scale])
             self.shifts[number] = torch.cat([self.shifts[number], shift])
         numbers = torch.arange(len(self.codes), len(self.codes) + len(new), device=new.device)
