@@ -221,7 +221,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparation in threads: quicker for small trees, and monkeypatches reach it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr("cardiomorph.data.cohort.ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
+    monkeypatch.setattr("cardiomorph.data.cohort.worker_pool", lambda workers, tasks: ThreadPoolExecutor(workers))
 
 
 @pytest.fixture

@@ -324,6 +324,7 @@ def synthesize(
     styles: Literal["slice", "smooth", "mean"] = "slice",
     labels_only: Annotated[bool, Flag] = False,
     seed: int = 0,
+    workers: int = 1,
     recreate: Path | None = None,
 ) -> None:
     """Morph healthy hearts into diseased ones: ED and ES images and labels as NIfTI, with provenance and measures.
@@ -360,7 +361,9 @@ def synthesize(
     labels_only:
         Do not paint images.
     seed:
-        With the atlas, decides every byte.
+        With the atlas, decides every heart.
+    workers:
+        Processes of one thread each; 1 is one process with all threads, quickest for a few hearts.
     recreate:
         A provenance.json: make that one heart again and nothing else.
     """
@@ -393,7 +396,7 @@ def synthesize(
         styles=styles,
         seed=seed,
     )
-    pipeline.synthesize(chosen, output, request)
+    pipeline.synthesize(chosen, output, request, workers=workers)
 
 
 @app.command

@@ -21,7 +21,7 @@ from conftest import to_mnms_codes
 @pytest.fixture(autouse=True)
 def in_threads(monkeypatch):
     """Examination in this process: no spawning for a few small hearts."""
-    monkeypatch.setattr(examination, "ProcessPoolExecutor", lambda n, mp_context, initializer: ThreadPoolExecutor(1))
+    monkeypatch.setattr(examination, "worker_pool", lambda workers, tasks, start: ThreadPoolExecutor(1))
     monkeypatch.setattr("cardiomorph.report.evaluation.imagenet_available", lambda: False)
 
 

@@ -12,9 +12,10 @@ import pytest
 from cardiomorph import synthesize
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_csv
+from cardiomorph.files import read_csv, read_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.synthesis import pipeline
+from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.synthesis.pipeline import recreate
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, checked_request, jobs
@@ -189,3 +190,35 @@ def test_a_bad_request_names_what_is_wrong(facts):
 def test_unknown_sources_are_refused(atlas):
     with pytest.raises(CardiomorphError, match="no healthy subject 'nobody'"):
         jobs(SynthesisRequest(sources=("nobody",)), atlas)
+
+
+def test_two_workers_make_the_same_hearts(synth, atlas, tmp_path):
+    request = SynthesisRequest.model_validate(read_json(synth / "synthesis.json")["request"])
+    again = synthesize(atlas, tmp_path / "two", request, workers=2)
+    assert (again / "measures.csv").read_text() == (synth / "measures.csv").read_text()
+    for path in sorted(synth.glob("*/*_gt.nii.gz")):
+        assert (again / path.parent.name / path.name).read_bytes() == path.read_bytes()
+    for path in sorted(synth.glob("*/*_frame0?.nii.gz")):
+        ours, theirs = (nib.load(p).get_fdata() for p in (again / path.parent.name / path.name, path))
+        assert np.abs(ours - theirs).max() <= 1.0
+    provenance = read_json(next(again.glob("*/provenance.json")))
+    assert provenance["threads"] == 1
+
+
+def test_virtual_parents_need_no_subject(cohort, model_folders, tmp_path):
+    shared = build_atlas(
+        cohort.folder, tmp_path / "a", shape=model_folders / "shape", image=model_folders / "image", share=True
+    )
+    request = SynthesisRequest(sources=("virtual",), parents=2, targets=("HCM",), versions=1)
+    made = synthesize(shared, tmp_path / "h", request)
+    assert {path.parent.name for path in made.glob("*/provenance.json")} == {
+        "virtual001_HCM_v01",
+        "virtual002_HCM_v01",
+    }
+    facts = read_json(made / "virtual001_HCM_v01" / "provenance.json")
+    assert (facts["parent"], facts["parent_split"]) == ("virtual001", "virtual")
+    again = recreate(made / "virtual001_HCM_v01" / "provenance.json", shared, tmp_path / "again")
+    for path in (made / "virtual001_HCM_v01").iterdir():
+        assert (again / path.name).read_bytes() == path.read_bytes()
+    with pytest.raises(CardiomorphError, match=r"no healthy subject in its training split.*--source virtual"):
+        synthesize(shared, tmp_path / "none", SynthesisRequest(targets=("HCM",)))

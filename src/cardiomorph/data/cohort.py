@@ -8,9 +8,7 @@ labels as uint8, images as float16 in [-1, 1], with the geometry as JSON in its 
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +35,7 @@ from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import ensure_folder, read_csv, read_json, write_bytes, write_csv, write_json
 from cardiomorph.progress import console, track
+from cardiomorph.workers import worker_pool
 
 FORMAT = 1
 _MANIFEST, _SETTINGS, _SUBJECTS = "manifest.csv", "cohort.json", "subjects"
@@ -250,9 +249,7 @@ def _run(
 ) -> list[_Outcome]:
     work = partial(_prepare_entry, folder=folder, config=config)
     outcomes: list[_Outcome] = []
-    # Spawned, not forked: the caller may hold threads (torch, BLAS) that do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(workers, len(entries))), mp_context=context) as pool:
+    with worker_pool(workers, len(entries)) as pool:
         for outcome in track(pool.map(work, entries), "preparing", len(entries)):
             if outcome.problem and not skip_bad:
                 pool.shutdown(cancel_futures=True)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from cardiomorph.files import write_bytes
 from cardiomorph.models.checkpoint import load_segmenter, model_digest
 from cardiomorph.models.segmenter import Segmenter
 from cardiomorph.progress import track
+from cardiomorph.workers import worker_pool
 
 Scalars = dict[str, float | None]
 _VERSION = 2
@@ -175,9 +174,7 @@ def examine_all(
     """
     work = [(heart, folder / f"{heart.id}.safetensors", config) for heart in hearts]
     left_out: dict[str, str] = {}
-    # Spawned, not forked: torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(workers, len(hearts))), mp_context=context, initializer=_one_thread) as pool:
+    with worker_pool(workers, len(hearts), _one_thread) as pool:
         problems = pool.map(_examine_to_disk, work, chunksize=2)
         for (heart, _, _), problem in zip(work, track(problems, title, len(work)), strict=True):
             if problem:

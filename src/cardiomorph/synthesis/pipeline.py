@@ -6,7 +6,7 @@ Every subject is a folder in ACDC's layout, so that the output is itself a sourc
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cardiomorph.progress import console, track
 from cardiomorph.synthesis.engine import Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
 from cardiomorph.volume import Volume, write_nifti
+from cardiomorph.workers import worker_pool
 
 _REQUEST = "synthesis.json"
 _FRAME: dict[Phase, int] = {"ED": 1, "ES": 2}
@@ -64,6 +65,7 @@ def _provenance(heart: Heart, atlas: Atlas) -> dict[str, Any]:
     return {
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
         "synthetic": True,
         "parent": heart.job.source,
         "parent_split": heart.parent.split,
@@ -74,8 +76,12 @@ def _provenance(heart: Heart, atlas: Atlas) -> dict[str, Any]:
     }
 
 
-def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | None = None) -> Path:
+def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | None = None, *, workers: int = 1) -> Path:
     """Runs a request. Finished hearts of an interrupted run with the same request are kept.
+
+    Args:
+        workers: processes, one thread each; 1 is this process with all its threads. The hearts are the same but for
+            the last bits of their images, and each provenance names the threads that give its very bytes.
 
     Returns:
         The output folder, with ``synthesis.json``, ``measures.csv`` and a folder a heart.
@@ -83,20 +89,46 @@ def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | No
     Raises:
         CardiomorphError: bad atlas, unknown source or target, an output of another request, a full disk.
     """
-    keep_freed_memory()
     source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
     request, output = request or SynthesisRequest(), Path(output)
     wanted = jobs(request, source)
     _claim(output, request, source)
-    draws: list[Measures] = []
-    for job in track(wanted, "hearts"):
-        folder = output / job.name
-        if not (folder / "provenance.json").exists():
-            write_heart(synthesize_heart(source, job), source, output)
-        draws.append(read_json(folder / "measures.json"))
+    missing = [job for job in wanted if not (output / job.name / "provenance.json").exists()]
+    for _ in track(_made(missing, source, output, workers), "hearts", len(missing)):
+        pass
+    draws: list[Measures] = [read_json(output / job.name / "measures.json") for job in wanted]
     write_csv(output / "measures.csv", draws, ("subject", "group", *MEASURE_COLUMNS))
     console.print(f"{len(wanted)} hearts in {output}")
     return output
+
+
+def _made(missing: Sequence[HeartJob], atlas: Atlas, output: Path, workers: int) -> Iterator[str]:
+    """Makes hearts and yields their names, in order."""
+    if workers <= 1 or len(missing) <= 1:
+        keep_freed_memory()
+        for job in missing:
+            yield write_heart(synthesize_heart(atlas, job), atlas, output).name
+        return
+    with worker_pool(workers, len(missing), _begin, atlas.folder, output) as pool:
+        try:
+            yield from pool.map(_make, missing)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_here: dict[str, Any] = {}
+
+
+def _begin(atlas: Path, output: Path) -> None:
+    """Readies a worker: the atlas is read once."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    _here.update(atlas=Atlas(atlas), output=output)
+
+
+def _make(job: HeartJob) -> str:
+    return write_heart(synthesize_heart(_here["atlas"], job), _here["atlas"], _here["output"]).name
 
 
 def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
@@ -135,4 +167,9 @@ def recreate(provenance: Path, atlas: Path | Atlas, output: Path) -> Path:
         raise CardiomorphError(
             f"the heart came from the atlas {wanted[:12]}, this is {source.identity[:12]}", where=source.folder
         )
-    return write_heart(synthesize_heart(source, job), source, Path(output))
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(facts.get("threads", before)))
+    try:
+        return write_heart(synthesize_heart(source, job), source, Path(output))
+    finally:
+        torch.set_num_threads(before)

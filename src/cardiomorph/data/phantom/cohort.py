@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_json, write_text
 from cardiomorph.progress import console, track
 from cardiomorph.volume import write_nifti
+from cardiomorph.workers import worker_pool
 
 _MARK = "phantom.json"
 _FRAME: dict[Phase, int] = {"ED": 1, "ES": 12}
@@ -39,8 +38,7 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
     ]
     wanted = [entry for entry in plan if not (output / entry[0]).exists()]
     work = partial(_write_subject, output=output, seed=seed)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, min(workers, len(wanted))), mp_context=context) as pool:
+    with worker_pool(workers, len(wanted)) as pool:
         for _ in track(pool.map(work, wanted), "phantom hearts", len(wanted)):
             pass
     console.print(f"{len(plan)} phantom hearts in {output}")
