@@ -52,7 +52,7 @@ def test_a_run_folder_explains_itself(walk):
         names = {path.name for path in (walk / kind).iterdir()}
         assert {
             "run.json", "log.jsonl", "tensorboard", "checkpoint.safetensors", "model.safetensors", "model.json",
-            "metrics.json", "curves.png", "samples.png",
+            "metrics.json", "curves.png", "samples.png", "README.md",
         } <= names  # fmt: skip
 
 
@@ -110,6 +110,28 @@ def test_export_and_recreate(walk, acdc_tree, tmp_path):
     run("synthesize", "--atlas", walk / "atlas", "--recreate", heart / "provenance.json", "-o", tmp_path / "again")
     for path in heart.iterdir():
         assert (tmp_path / "again" / heart.name / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_atlas_is_shared_packed_shown_and_used(walk, tmp_path):
+    models = ("--shape", walk / "shape", "--image", walk / "image")
+    run("atlas", walk / "cohort", *models, "--share", "-o", tmp_path / "shared")
+    made = run(
+        "synthesize", "--atlas", tmp_path / "shared", "--target", "RV", "--parents", 2, "-o", tmp_path / "hearts"
+    )
+    assert "2 hearts in" in made
+    assert (tmp_path / "hearts" / "virtual002_RV_v01" / "virtual002_RV_v01_frame02.nii.gz").exists()
+    facts = {"name": "mine", "licence": "CC0-1.0", "data": "Made of nothing.", "use": "For tests."}
+    facts |= {"attribution": "", "commands": ["make it"], "limits": ["none"]}
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    (tmp_path / "LICENCE").write_text("free")
+    papers = ("--facts", tmp_path / "facts.json", "--licence", tmp_path / "LICENCE")
+    run("models", "pack", tmp_path / "shared", *papers, "-o", tmp_path / "mine")
+    card = run("models", "show", tmp_path / "mine")
+    assert "# mine" in card
+    assert "active latent dimensions" in card
+    again = run("synthesize", "--atlas", tmp_path / "mine", "--target", "RV", "--parents", 1, "-o", tmp_path / "h")
+    assert "mine: CC0-1.0; Made of nothing. For tests." in again
+    run("models", "list")
 
 
 def test_an_evaluation_without_its_atlas_says_what_it_leaves_out(walk, acdc_tree, tmp_path):

@@ -35,7 +35,7 @@ app.command(models)
 
 
 @app.command
-def demo(*, output: Output = Path("out/demo"), seed: int = 0) -> None:
+def demo(*, output: Output = Path("out/demo"), seed: int = 0, train: Annotated[bool, Flag] = False) -> None:
     """Run the whole pipeline on the built-in phantom: cohort, models, atlas, synthesis, report.
 
     Takes a few minutes on two cores and needs no data. Open OUTPUT/report/report.html afterwards.
@@ -46,10 +46,12 @@ def demo(*, output: Output = Path("out/demo"), seed: int = 0) -> None:
         Folder for everything the demo makes. A demo that was interrupted goes on there.
     seed:
         Seed of the phantom, the trainings and the synthesis.
+    train:
+        Train small models on the spot, a minute each, instead of using those that ship.
     """
     from cardiomorph.demo import run_demo
 
-    run_demo(output, seed=seed)
+    run_demo(output, seed=seed, train=train)
 
 
 @app.command

@@ -1,7 +1,8 @@
 """The main job on the embedded phantom, end to end, in a few minutes on two cores.
 
-Stages that are finished are kept, so a demo that was interrupted goes on. Its models are `tiny` and trained for
-about a minute each: they show that everything works, not how good it can get.
+Stages that are finished are kept, so a demo that was interrupted goes on. Its models are those that ship
+(`phantom-small`), or `tiny` ones trained on the spot for about a minute each: these show that everything works, not how
+good it can get.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from cardiomorph.data.cohort import prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.files import ensure_folder
+from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.models.checkpoint import DESCRIPTION
 from cardiomorph.progress import console
 from cardiomorph.report.evaluation import evaluate
@@ -22,10 +24,14 @@ from cardiomorph.training.segmenter import SEGMENTER_PRESETS, train_segmenter
 from cardiomorph.training.shape import SHAPE_PRESETS, train_shape
 
 SUBJECTS_PER_GROUP = 10
+MODELS = "phantom-small"
 
 
-def run_demo(output: Path, *, seed: int = 0) -> Path:
-    """Phantom, preparation, both trainings, atlas, synthesis and report under ``output``. Returns the report page.
+def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
+    """Phantom, preparation, models, atlas, synthesis and report under ``output``. Returns the report page.
+
+    Args:
+        train: train `tiny` models instead of using those that ship.
 
     Raises:
         CardiomorphError: an unwritable output, a full disk, an output of another seed.
@@ -37,17 +43,17 @@ def run_demo(output: Path, *, seed: int = 0) -> Path:
     cohort = output / "cohort"
     prepare_cohort(output / "phantom", cohort, seed=seed)
     console.rule("models")
-    shape = SHAPE_PRESETS["tiny"].model_copy(update={"seed": seed})
-    if not (output / "shape" / DESCRIPTION).exists():
-        train_shape(cohort, output / "shape", config=shape, resume=True)
-    image = IMAGE_PRESETS["tiny"].model_copy(update={"seed": seed})
-    if not (output / "image" / DESCRIPTION).exists():
-        train_image(cohort, output / "image", config=image, resume=True)
+    shipped = None if train else shipped_atlases().get(MODELS)
+    if shipped is None:
+        _train_tiny(cohort, output, seed)
+    else:
+        console.print(f"{MODELS}, which ships: cardiomorph models show {MODELS}")
     judge = SEGMENTER_PRESETS["tiny"].model_copy(update={"seed": seed})
     if not (output / "segmenter" / DESCRIPTION).exists():
         train_segmenter(cohort, output / "segmenter", config=judge, resume=True)
     console.rule("atlas")
-    atlas = build_atlas(cohort, output / "atlas", shape=output / "shape", image=output / "image")
+    models = shipped or output
+    atlas = build_atlas(cohort, output / "atlas", shape=models / "shape", image=models / "image")
     console.rule("synthesis")
     request = SynthesisRequest(sources=tuple(list(atlas.parents)[:3]), versions=2, seed=seed)
     synthesize(atlas, output / "hearts", request)
@@ -55,3 +61,12 @@ def run_demo(output: Path, *, seed: int = 0) -> Path:
     page = evaluate(output / "hearts", output / "report", against=cohort, segmenter=output / "segmenter").page
     console.print(f"\nOpen {page} in a browser; the hearts are in {output / 'hearts'}.")
     return page
+
+
+def _train_tiny(cohort: Path, output: Path, seed: int) -> None:
+    shape = SHAPE_PRESETS["tiny"].model_copy(update={"seed": seed})
+    if not (output / "shape" / DESCRIPTION).exists():
+        train_shape(cohort, output / "shape", config=shape, resume=True)
+    image = IMAGE_PRESETS["tiny"].model_copy(update={"seed": seed})
+    if not (output / "image" / DESCRIPTION).exists():
+        train_image(cohort, output / "image", config=image, resume=True)
