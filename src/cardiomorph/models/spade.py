@@ -123,9 +123,10 @@ class Spade(nn.Module):
     def scale_and_shift(self, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         """What a pixel of each neighbourhood is multiplied by and shifted by, in evaluation: (n, channels) each."""
         gamma, beta = self._rows(columns, inside)
-        mean, variance = self._running_statistics
-        scale = (1.0 + gamma) * torch.rsqrt(variance + self.norm.eps)
-        return scale, beta - mean * scale
+        # In double precision: the shift is a difference of numbers that may be large beside it.
+        mean, variance = (statistic.double() for statistic in self._running_statistics)
+        scale = (1.0 + gamma.double()) * torch.rsqrt(variance + self.norm.eps)
+        return scale.to(gamma.dtype), (beta - mean * scale).to(gamma.dtype)
 
     def _rows(self, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         """gamma and beta of every neighbourhood of a `Table`, (n, channels) each, float32 or better."""
