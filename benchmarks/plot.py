@@ -1,4 +1,4 @@
-"""docs/images/performance.png from results.json and cohort_times.csv: where the speed comes from, and cost as work grows.
+"""docs/images/performance.png from results.json and cohort_times.csv: where the speed comes from, cost as work grows.
 
 python benchmarks/plot.py
 """
