@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Phase
-from cardiomorph.data.prepare import to_source_grid
+from cardiomorph.data.prepare import Kind, to_source_grid
 from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.latent.appearance import styles_along
 from cardiomorph.latent.atlas import Atlas, Parent
@@ -36,50 +36,80 @@ class Heart:
     diagnostics: Mapping[str, Any]
 
 
-def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
-    """Runs one job. Deterministic in the atlas and the job.
+@dataclass(frozen=True)
+class Drawn:
+    """A heart as codes: who it comes from, where it lies in latent space, and how it was drawn."""
+
+    job: HeartJob
+    parent: Parent
+    trajectory: Trajectory
+    diagnostics: Mapping[str, Any]
+
+
+def draw_heart(atlas: Atlas, job: HeartJob) -> Drawn:
+    """The first step: draws the diseased heart and morphs the parent towards it.
 
     Raises:
         CardiomorphError: the atlas has no such parent or group.
     """
     parent = parent_named(atlas, job.source, job.seed)
     draw = job.sampler.draw(atlas.group(job.target), parent.trajectory, job.rng())
-    trajectory = morph(parent.trajectory, draw.trajectory, job.severity)
+    return Drawn(job, parent, morph(parent.trajectory, draw.trajectory, job.severity), draw.diagnostics)
+
+
+def label_slices(atlas: Atlas, drawn: Drawn, phase: Phase) -> NDArray[np.uint8]:
+    """The second step: (n, size, size) labels of a phase, base to apex."""
+    return decode_labels(atlas.shape_model, _codes_on_grid(drawn, phase))
+
+
+def image_slices(atlas: Atlas, drawn: Drawn, phase: Phase, labels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """The third step: images in [-1, 1] of those labels; None where the parent has no appearance."""
+    if drawn.parent.styles is None:
+        return None
+    styles = styles_along(drawn.parent.styles[phase], drawn.job.styles)
+    return paint(atlas.painter, equalise(styles, len(labels)).astype(np.float32), labels, drawn.job.grain(phase))
+
+
+def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
+    """Runs one job. Deterministic in the atlas and the job.
+
+    Raises:
+        CardiomorphError: the atlas has no such parent or group.
+    """
+    drawn = draw_heart(atlas, job)
     labels: dict[Phase, Volume] = {}
     images: dict[Phase, Volume] = {}
     for phase in PHASES:
-        codes = _codes_on_grid(trajectory, phase, parent, job)
-        slices = decode_labels(atlas.shape_model, codes)
-        labels[phase] = _placed(slices, "label", trajectory, phase, parent, job)
-        if job.images and parent.styles is not None:
-            style = equalise(styles_along(parent.styles[phase], job.styles), len(codes)).astype(np.float32)
-            painted = paint(atlas.painter, style, slices, job.grain(phase))
-            images[phase] = _as_stored(_placed(painted, "image", trajectory, phase, parent, job))
-    measures = measure_heart(labels, parent.height_cm, parent.weight_kg)
-    return Heart(job, parent, labels, images, measures, draw.diagnostics)
+        slices = label_slices(atlas, drawn, phase)
+        labels[phase] = placed(drawn, phase, slices, "label")
+        painted = image_slices(atlas, drawn, phase, slices) if job.images else None
+        if painted is not None:
+            images[phase] = placed(drawn, phase, painted, "image")
+    measures = measure_heart(labels, drawn.parent.height_cm, drawn.parent.weight_kg)
+    return Heart(job, drawn.parent, labels, images, measures, drawn.diagnostics)
 
 
-def _codes_on_grid(trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob) -> NDArray[np.float64]:
+def _codes_on_grid(drawn: Drawn, phase: Phase) -> NDArray[np.float64]:
     """The codes of the slices to decode: the 32, or as many as the parent's own spacing fits into the length."""
-    codes = trajectory.codes[phase]
-    if job.slices == "32":
+    codes = drawn.trajectory.codes[phase]
+    if drawn.job.slices == "32":
         return codes
-    n = max(1, round(trajectory.length_mm[phase] / parent.geometry.slice_spacing_mm(phase)))
+    n = max(1, round(drawn.trajectory.length_mm[phase] / drawn.parent.geometry.slice_spacing_mm(phase)))
     return equalise(codes, n)
 
 
-def _placed(
-    slices: NDArray[Any], kind: Any, trajectory: Trajectory, phase: Phase, parent: Parent, job: HeartJob
-) -> Volume:
+def placed(drawn: Drawn, phase: Phase, slices: NDArray[Any], kind: Kind) -> Volume:
     """Slices as a volume: 32 of them in the crop, or on the parent's own grid, base where the parent's was."""
-    geometry = parent.geometry
-    if job.slices == "native":
-        return to_source_grid(slices, kind, geometry, geometry.first_slice[phase])
-    if kind == "image" and geometry.intensity_range is not None:
-        low, high = geometry.intensity_range
-        slices = (slices + 1.0) * (0.5 * (high - low)) + low
-    spacing = (geometry.spacing_mm, geometry.spacing_mm, trajectory.length_mm[phase] / len(slices))
-    return Volume(np.ascontiguousarray(np.moveaxis(slices, 0, -1)), spacing)
+    geometry = drawn.parent.geometry
+    if drawn.job.slices == "native":
+        volume = to_source_grid(slices, kind, geometry, geometry.first_slice[phase])
+    else:
+        if kind == "image" and geometry.intensity_range is not None:
+            low, high = geometry.intensity_range
+            slices = (slices + 1.0) * (0.5 * (high - low)) + low
+        spacing = (geometry.spacing_mm, geometry.spacing_mm, drawn.trajectory.length_mm[phase] / len(slices))
+        volume = Volume(np.ascontiguousarray(np.moveaxis(slices, 0, -1)), spacing)
+    return _as_stored(volume) if kind == "image" else volume
 
 
 def _as_stored(image: Volume) -> Volume:
