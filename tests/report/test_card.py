@@ -8,6 +8,7 @@ from safetensors import safe_open
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_json, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.models.checkpoint import load_image_model, load_shape_model
 from cardiomorph.report.card import pack, shown, summary
 from cardiomorph.synthesis.build import build_atlas
 
@@ -70,7 +71,7 @@ def test_an_atlas_to_share_holds_no_subject(shared, cohort):
 
 
 def test_its_codes_are_those_of_the_half_precision_weights(shared):
-    for model in (shared.shape_model, shared.image_model):
+    for model in (load_shape_model(shared.folder / "shape"), load_image_model(shared.folder / "image")):
         for tensor in (*model.parameters(), *model.buffers()):
             assert not tensor.is_floating_point() or (tensor == tensor.half().float()).all()
 

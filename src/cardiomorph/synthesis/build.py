@@ -18,6 +18,7 @@ from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
+from cardiomorph.evaluation.reference import reference_of
 from cardiomorph.files import folder_in_place, read_json
 from cardiomorph.latent.appearance import Styles, appearance_statistics
 from cardiomorph.latent.atlas import (
@@ -97,6 +98,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
         "matrices": matrix_report(groups, {} if share else parents),
     }
+    reference = reference_of(track(source.subjects("train"), "measuring", len(training)))
     with folder_in_place(output) as folder:
         _put_model(Path(shape), folder / "shape", shape_model, share)
         if image and image_model:
@@ -106,7 +108,13 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             write_parents(folder, parents)
         surroundings = _surroundings(source, parents).model_dump()
         write_description(
-            folder, groups, cohort=source.name, shared=share, surroundings=surroundings, diagnostics=diagnostics
+            folder,
+            groups,
+            cohort=source.name,
+            shared=share,
+            surroundings=surroundings,
+            reference=reference.model_dump(),
+            diagnostics=diagnostics,
         )
     _announce(output, diagnostics)
     return Atlas(output)
