@@ -1,0 +1,1 @@
+"""The viewer: hearts on a screen, morphed while one watches."""

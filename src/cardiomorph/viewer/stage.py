@@ -1,0 +1,174 @@
+"""What is on the screen, as arrays and numbers: one heart, drawn, morphed, decoded, painted and measured on request.
+
+One model is loaded once and used by one request at a time; results are kept in bounded caches by what was asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from cardiomorph.allocator import keep_freed_memory
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.evaluation.function import Measures, measure_heart
+from cardiomorph.evaluation.reference import Reference
+from cardiomorph.evaluation.segments import segment_thickness_mm
+from cardiomorph.evaluation.validity import volume_failures
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.latent.trajectory import Trajectory
+from cardiomorph.synthesis.engine import Drawn, draw_heart, image_slices, label_slices, placed
+from cardiomorph.synthesis.request import HeartJob
+from cardiomorph.volume import Volume
+
+T = TypeVar("T")
+
+
+class Choice(BaseModel):
+    """A heart that somebody looks at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field("virtual001", max_length=200)
+    target: str = Field("HCM", max_length=20)
+    sampler: str = Field("population", max_length=20)
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    version: int = Field(1, ge=1, le=9999)
+    severity: float = Field(1.0, ge=0, le=1)
+    shift: tuple[float, ...] = Field((), max_length=64, description="added to every slice's codes, in SDs by dimension")
+
+    def job(self) -> HeartJob:
+        """The job that makes this heart, but for the shift. Raises `CardiomorphError` for an unknown sampler."""
+        return HeartJob(
+            source=self.source,
+            target=self.target,
+            version=self.version,
+            severity=self.severity,
+            sampler=sampler_named(self.sampler),
+            slices="32",
+            images=True,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A heart's labels with everything measured on them.
+
+    Attributes:
+        labels: by phase, (32, size, size), base to apex.
+        invalid: by phase, how many labelled slices break an anatomical criterion, and of how many.
+        smooth: through-plane measures; ``aha`` wall thickness by segment, in mm.
+    """
+
+    drawn: Drawn
+    labels: Mapping[Phase, NDArray[np.uint8]]
+    measures: Measures
+    invalid: Mapping[Phase, tuple[int, int]]
+    failures: Mapping[str, bool]
+    smooth: Mapping[str, float | None]
+    aha: Mapping[Phase, Mapping[str, float | None]]
+
+    def spacing_mm(self, phase: Phase) -> tuple[float, float, float]:
+        """Spacing of a phase's (x, y, slice) volume."""
+        pixel = self.drawn.parent.geometry.spacing_mm
+        return pixel, pixel, self.drawn.trajectory.length_mm[phase] / len(self.labels[phase])
+
+
+class _Kept:
+    """The last few results of a kind, by what was asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.found = size, OrderedDict[Hashable, Any]()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        if key in self.found:
+            self.found.move_to_end(key)
+        else:
+            self.found[key] = make()
+            while len(self.found) > self.size:
+                self.found.popitem(last=False)
+        return self.found[key]
+
+
+class Stage:
+    """Hearts of one atlas, for several people at once.
+
+    Raises:
+        CardiomorphError: not an atlas.
+    """
+
+    def __init__(self, atlas: Atlas, *, scenes: int = 48, pictures: int = 16) -> None:
+        keep_freed_memory()
+        self.atlas = atlas
+        self.lock = threading.Lock()
+        self._scenes, self._pictures = _Kept(scenes), _Kept(pictures)
+        found = atlas.description.get("reference")
+        self.reference = None if found is None else Reference.model_validate(found)
+
+    def scene(self, choice: Choice) -> Scene:
+        """Labels and numbers of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
+        with self.lock:
+            return self._scenes.get(choice, lambda: self._made(choice))
+
+    def _made(self, choice: Choice) -> Scene:
+        drawn = self._shifted(draw_heart(self.atlas, choice.job()), choice)
+        labels = {phase: label_slices(self.atlas, drawn, phase) for phase in PHASES}
+        volumes = {phase: placed(drawn, phase, labels[phase], "label") for phase in PHASES}
+        parent = drawn.parent
+        return Scene(
+            drawn=drawn,
+            labels=labels,
+            measures=measure_heart(volumes, parent.height_cm, parent.weight_kg),
+            invalid={phase: self._invalid(volumes[phase]) for phase in PHASES},
+            failures=volume_failures(volumes),
+            smooth=self.reference.smoothness(volumes) if self.reference else {},
+            aha={phase: segment_thickness_mm(volumes[phase]) for phase in PHASES},
+        )
+
+    def _shifted(self, drawn: Drawn, choice: Choice) -> Drawn:
+        """Moved along the latent dimensions by the chosen numbers of standard deviations."""
+        if not any(choice.shift):
+            return drawn
+        spread = np.asarray(self.atlas.description["diagnostics"]["latent"]["sd_of_means"])
+        shift = np.zeros(len(spread))
+        given = np.asarray(choice.shift[: len(spread)])
+        shift[: len(given)] = given
+        codes = {phase: found + shift * spread for phase, found in drawn.trajectory.codes.items()}
+        return replace(drawn, trajectory=Trajectory(codes, drawn.trajectory.length_mm))
+
+    def _invalid(self, volume: Volume) -> tuple[int, int]:
+        if self.reference is None:
+            return 0, 0
+        broken = self.reference.invalid_slices(volume)
+        return int(broken.sum()), len(broken)
+
+    def images(self, choice: Choice) -> Iterator[tuple[Phase, NDArray[np.float32]]]:
+        """Images of a heart's phases, each as soon as it is painted; nothing where the atlas paints none.
+
+        The lock is taken phase by phase, so that others' labels do not wait for a whole heart.
+        """
+        scene = self.scene(choice)
+        for phase in PHASES:
+            with self.lock:
+                painted = self._pictures.get(
+                    (choice, phase),
+                    lambda phase=phase: image_slices(self.atlas, scene.drawn, phase, scene.labels[phase]),  # type: ignore[misc]
+                )
+            if painted is not None:
+                yield phase, painted
+
+    def volume(self, choice: Choice, phase: Phase, kind: str) -> Volume | None:
+        """A phase's label or image volume as `synthesize` would write it; None where the atlas paints no images."""
+        scene = self.scene(choice)
+        if kind == "label":
+            return placed(scene.drawn, phase, scene.labels[phase], "label")
+        found = dict(self.images(choice)).get(phase)
+        return None if found is None else placed(scene.drawn, phase, found, "image")

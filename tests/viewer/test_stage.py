@@ -1,0 +1,68 @@
+"""The stage shows what `synthesize` writes, remembers it for a while, and serves several people at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from cardiomorph.anatomy import PHASES
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.synthesis.engine import synthesize_heart
+from cardiomorph.viewer import stage as module
+from cardiomorph.viewer.stage import Choice, Stage
+
+
+@pytest.fixture
+def stage(atlas):
+    return Stage(atlas)
+
+
+def choice(**changes):
+    return Choice(target="DCM", severity=0.7, seed=3, **changes)
+
+
+def test_the_stage_shows_what_synthesize_writes(stage, atlas):
+    heart = synthesize_heart(atlas, choice().job())
+    for phase in PHASES:
+        label, image = (stage.volume(choice(), phase, kind) for kind in ("label", "image"))
+        np.testing.assert_array_equal(label.array, heart.labels[phase].array)
+        np.testing.assert_array_equal(image.array, heart.images[phase].array)
+        assert label.spacing_mm == heart.labels[phase].spacing_mm == stage.scene(choice()).spacing_mm(phase)
+    assert stage.scene(choice()).measures == heart.measures
+
+
+def test_a_shift_moves_the_codes_by_standard_deviations(stage, atlas):
+    still, moved = stage.scene(choice()), stage.scene(choice(shift=(0.0, 2.0)))
+    spread = atlas.description["diagnostics"]["latent"]["sd_of_means"]
+    change = moved.drawn.trajectory.codes["ES"] - still.drawn.trajectory.codes["ES"]
+    np.testing.assert_allclose(change[:, 1], 2 * spread[1])
+    np.testing.assert_allclose(change[:, [0, 2, 3]], 0)
+
+
+def test_what_was_made_is_kept_for_a_while_and_no_longer(stage, monkeypatch):
+    made = []
+    original = module.draw_heart
+    monkeypatch.setattr(module, "draw_heart", lambda atlas, job: (made.append(job.severity), original(atlas, job))[1])
+    small = Stage(stage.atlas, scenes=2)
+    for severity in (0.1, 0.2, 0.1, 0.3, 0.2):
+        small.scene(Choice(target="DCM", severity=severity))
+    assert made == [0.1, 0.2, 0.3, 0.2]
+
+
+def test_two_people_see_their_own_hearts(stage, atlas):
+    choices = [Choice(target="DCM", severity=s / 8, seed=3) for s in range(8)] * 2
+    with ThreadPoolExecutor(4) as pool:
+        scenes = list(pool.map(stage.scene, choices))
+    for asked, scene in zip(choices, scenes, strict=True):
+        assert scene.drawn.job.severity == asked.severity
+        np.testing.assert_array_equal(scene.labels["ED"], Stage(atlas).scene(asked).labels["ED"])
+
+
+def test_nonsense_is_refused(stage):
+    with pytest.raises(CardiomorphError, match="no group 'XYZ'"):
+        stage.scene(Choice(target="XYZ"))
+    with pytest.raises(CardiomorphError, match="no sampler 'magic'"):
+        stage.scene(Choice(target="DCM", sampler="magic"))
+    with pytest.raises(ValidationError):
+        Choice(severity=1.5)
