@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/cardiomorph: pyproject.toml constraints.txt
@@ -15,13 +15,16 @@ demo: $(BIN)/cardiomorph
 	$(BIN)/cardiomorph demo --output out/demo
 
 lint: $(BIN)/cardiomorph
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench: $(BIN)/cardiomorph
+	$(BIN)/python benchmarks/run.py acdc-small
 
 clean:
 	rm -rf out $(VENV)
