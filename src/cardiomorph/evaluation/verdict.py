@@ -88,10 +88,10 @@ def _memorisation(m: Metrics) -> Verdict:
 
 
 def _identity(m: Metrics) -> Verdict:
-    reason = (
-        f"severity 0 overlaps its parent with Dice {m['identity.overlap']:.3f}; severity and disease rise together "
-        f"with rank correlation {m['identity.monotonicity']:.2f}"
-    )
+    overlap = m.get("identity.overlap")
+    # A virtual parent has no labels of its own to overlap with.
+    kept = "" if overlap is None else f"severity 0 overlaps its parent with Dice {overlap:.3f}; "
+    reason = f"{kept}severity and disease rise together with rank correlation {m['identity.monotonicity']:.2f}"
     return _worded("identity", m["identity.monotonicity"], 0.9, 0.7, reason)
 
 
@@ -110,7 +110,7 @@ _AREAS: dict[str, tuple[tuple[str, ...], Callable[[Metrics], Verdict]]] = {
     "fidelity": (("fidelity.frechet.own", "fidelity.frechet.imagenet"), _fidelity),
     "label match": (("label_match.dice", "label_match.dice_real"), _label_match),
     "memorisation": (("memorisation.label_share_too_close",), _memorisation),
-    "identity": (("identity.monotonicity", "identity.overlap"), _identity),
+    "identity": (("identity.monotonicity",), _identity),
 }
 _ANY = {"fidelity"}
 
