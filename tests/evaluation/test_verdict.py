@@ -106,7 +106,17 @@ def test_what_one_area_measures_leaves_the_others_unmeasured(area):
         assert bool(verdict.reason) is (verdict.area == area)
 
 
-@pytest.mark.parametrize("area", ["validity", "label match", "identity"])
+def test_identity_needs_no_overlap_for_a_virtual_parent_has_none():
+    metrics, inside, *_ = CASES["identity"]
+    whole = metrics(inside[0])
+    (told,) = (v for v in verdicts({k: v for k, v in whole.items() if k != "identity.overlap"}) if v.area == "identity")
+    assert told.word == "inside"
+    assert "overlap" not in told.reason
+    without = {k: v for k, v in whole.items() if k != "identity.monotonicity"}
+    assert word("identity", without) == "not measured"
+
+
+@pytest.mark.parametrize("area", ["validity", "label match"])
 def test_an_area_that_lacks_one_of_its_two_numbers_is_not_measured(area):
     metrics, inside, *_ = CASES[area]
     for key in (whole := metrics(inside[0])):
