@@ -8,6 +8,7 @@ process's share, and running ones are averaged whenever the networks are measure
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -110,6 +111,11 @@ def _average(tensors: list[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def _leave() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def this_process(device: str = "auto", precision: Precision = "auto") -> Hardware:
     """What this process trains on.
 
@@ -124,6 +130,9 @@ def this_process(device: str = "auto", precision: Precision = "auto") -> Hardwar
     state = PartialState(cpu=picked == "cpu")
     if state.num_processes > 1:
         picked = str(state.device)
+        # Left to the interpreter's own end, a group of processes may abort it.
+        atexit.unregister(_leave)
+        atexit.register(_leave)
     if precision == "bfloat16" and not has_bfloat16(picked):
         raise CardiomorphError(
             f"the device {picked!r} has no bfloat16 in hardware", fix='Use "precision": "auto" or "float32"'
