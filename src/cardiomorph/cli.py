@@ -505,6 +505,61 @@ def reconstruct(
 
 
 @app.command
+def view(
+    given: Path | None = None,
+    /,
+    *,
+    cohort: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    browser: bool = True,
+    export: Path | None = None,
+    source: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Open a viewer in the browser, where a healthy heart turns into a diseased one under your hand.
+
+    Ctrl-C ends it. The server answers this machine only, unless --host says otherwise; then it asks for a token, which
+    stands in the address that it prints.
+
+    Parameters
+    ----------
+    given:
+        Folder of an atlas, a synthesis, a report or a demo, or the name of an atlas that ships; the default atlas
+        without.
+    cohort:
+        Prepared cohort whose subjects can be morphed too, and stand on the latent map.
+    host:
+        Address to answer on; 0.0.0.0 for every one of this machine's.
+    port:
+        Port to answer on; 0 takes a free one.
+    token:
+        What requests must carry; drawn at random for a host that others can reach.
+    browser:
+        Open the browser.
+    export:
+        Write one HTML file with precomputed morphs of one heart to every disease, which opens offline from disk, and
+        start no server.
+    source:
+        With --export, the healthy heart; the first one by default.
+    seed:
+        With --export, the seed of the draws.
+    """
+    try:
+        from cardiomorph.viewer.run import export_page, serve
+    except ModuleNotFoundError as error:
+        raise CardiomorphError(
+            f"the viewer needs {error.name}, which is not installed", fix="pip install 'cardiomorph[viewer]'"
+        ) from error
+
+    if export is not None:
+        export_page(given, export, cohort=cohort, source=source, seed=seed)
+    else:
+        serve(given, cohort=cohort, host=host, port=port, token=token, browser=browser)
+
+
+@app.command
 def measure(folder: Path, /, *, output: Output) -> None:
     """Measure volumes, ejection fractions, mass, wall and length of any labelled folder.
 

@@ -163,6 +163,10 @@ class Atlas:
             facts = json.loads(metadata["parents"])
             return {name: _parent(name, fact, arrays) for name, fact in facts.items()}
 
+    def adopt(self, parents: Mapping[str, Parent]) -> None:
+        """Adds hearts to morph from for as long as this object lives; the folder stays as it is."""
+        self.parents.update(parents)
+
     def parent(self, name: str) -> Parent:
         """A healthy parent by its subject. Raises `CardiomorphError` where the atlas has no such one."""
         if name not in self.parents:

@@ -149,6 +149,26 @@ def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> Surroundings
     )
 
 
+def parents_of(cohort: Cohort, atlas: Atlas) -> dict[str, tuple[str, Parent]]:
+    """Group and codes of every subject of a cohort, as hearts that the atlas could morph from, healthy ones first.
+
+    Raises:
+        CardiomorphError: a cohort of another crop, a subject without the image that the atlas needs.
+    """
+    size = atlas.shape_model.config.size
+    if cohort.config.size != size:
+        raise CardiomorphError(
+            f"has crops of {cohort.config.size} pixels, the atlas was made with {size}", where=cohort.folder
+        )
+    image_model = atlas.image_model if atlas.has_images else None
+    training, found = set(cohort.ids("train")), {}
+    for subject in track(cohort.subjects(), "encoding", len(cohort.ids())):
+        split = "train" if subject.id in training else "heldout"
+        looks = _styles(subject, image_model) if image_model else None
+        found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, looks)
+    return dict(sorted(found.items(), key=lambda item: item[1][0] != HEALTHY))
+
+
 def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, styles: Styles | None) -> Parent:
     return Parent(
         id=subject.id,

@@ -20,7 +20,7 @@ from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
 from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_csv, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.progress import console, track
-from cardiomorph.synthesis.engine import Heart, synthesize_heart
+from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
 from cardiomorph.volume import Volume, write_nifti
 from cardiomorph.workers import worker_pool
@@ -57,11 +57,12 @@ def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     with folder_in_place(folder) as place:
         write_acdc_files(place, job.name, job.target, heart.labels, heart.images, body)
         write_json(place / "measures.json", {"subject": job.name, "group": job.target, **heart.measures})
-        write_json(place / "provenance.json", _provenance(heart, atlas))
+        write_json(place / "provenance.json", provenance_of(heart, atlas))
     return folder
 
 
-def _provenance(heart: Heart, atlas: Atlas) -> dict[str, Any]:
+def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
+    """What makes a heart again."""
     return {
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "torch": torch.__version__,

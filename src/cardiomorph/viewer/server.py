@@ -1,171 +1,172 @@
 """The viewer's server: typed JSON over HTTP, for the page that ships with it and for anybody's own.
 
-A server that others can reach needs a token. Nothing outside the atlas is served, no path comes from a client, and the
-page may not be framed or run scripts of others.
+Jobs take turns at the one model, in a line with an end; a job whose client has gone is dropped. A server that others
+can reach needs a token. No path comes from a client, and the page may not be framed or run scripts of others.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
 import secrets
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
-from numpy.typing import NDArray
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from cardiomorph.anatomy import DISEASES, PHASES, Phase
+from cardiomorph.anatomy import Phase
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.reference import Spread
-from cardiomorph.latent.samplers import SAMPLER_NAMES
-from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.viewer.stage import Choice, Scene, Stage
+from cardiomorph.viewer.headers import SafeHeaders
+from cardiomorph.viewer.recipe import Recipe, recipe
+from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.strip import strip_png
+from cardiomorph.viewer.turns import Busy, Gone, Turns
+from cardiomorph.viewer.wire import (
+    AtlasFacts,
+    BeatLine,
+    LatentFacts,
+    PaintedPhase,
+    SceneFacts,
+    atlas_facts,
+    beat_line,
+    latent_facts,
+    painted_phase,
+    scene_facts,
+)
 from cardiomorph.volume import write_nifti
 
-VIRTUAL_PARENTS = 8
-_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+PAGE = Path(__file__).parent / "page"
+CLIENT_CLOSED = 499
 
 
-class AtlasFacts(BaseModel):
-    """What there is to choose from."""
-
-    name: str
-    groups: dict[str, int]
-    targets: list[str]
-    sources: list[str]
-    samplers: list[str]
-    latent_sd: list[float]
-    size: int
-    images: bool
-    reference: dict[str, dict[str, Spread]]
-    smooth: dict[str, tuple[float, float]]
-
-
-class PhaseScene(BaseModel):
-    """One phase's labels: gzip of uint8 in (slice, x, y) order, as base64, and what was measured on them."""
-
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    labels: str
-    invalid_slices: int
-    slices: int
-    aha_mm: dict[str, float | None]
-
-
-class SceneFacts(BaseModel):
-    """A heart on the screen."""
-
-    choice: Choice
-    phases: dict[str, PhaseScene]
-    measures: dict[str, float | None]
-    smooth: dict[str, float | None]
-    failures: dict[str, bool]
-
-
-class PaintedPhase(BaseModel):
-    """One line of the image stream: gzip of uint8 in (slice, x, y) order, as base64; 0 and 255 are -1 and 1."""
-
-    phase: str
-    shape: tuple[int, int, int]
-    image: str
-
-
-def packed(array: NDArray[np.uint8]) -> str:
-    """Bytes of an array, gzipped, as text."""
-    return base64.b64encode(gzip.compress(np.ascontiguousarray(array).tobytes(), 1)).decode()
-
-
-def scene_facts(choice: Choice, scene: Scene) -> SceneFacts:
-    """A scene as it goes over the wire."""
-    return SceneFacts(
-        choice=choice,
-        phases={
-            phase: PhaseScene(
-                shape=scene.labels[phase].shape,
-                spacing_mm=scene.spacing_mm(phase),
-                labels=packed(scene.labels[phase]),
-                invalid_slices=scene.invalid[phase][0],
-                slices=scene.invalid[phase][1],
-                aha_mm=dict(scene.aha[phase]),
-            )
-            for phase in PHASES
-        },
-        measures={k: v for k, v in scene.measures.items() if v is None or isinstance(v, float)},
-        smooth=dict(scene.smooth),
-        failures=dict(scene.failures),
-    )
-
-
-def create_app(stage: Stage, *, token: str | None = None) -> FastAPI:
+def create_app(
+    stage: Stage,
+    *,
+    hearts: Mapping[str, Choice] | None = None,
+    report: Path | None = None,
+    token: str | None = None,
+    hosts: Sequence[str] = ("*",),
+) -> FastAPI:
     """The application for one atlas.
 
     Args:
-        token: what every request must carry as ``Authorization: Bearer``; None asks for nothing.
+        hearts: those of a synthesis that was opened, by name.
+        report: a report page to offer.
+        token: what every request for data must carry as ``Authorization: Bearer``; None asks for nothing.
+        hosts: names that the server answers to; others are refused, so that no foreign page reaches it by a name of
+            its own.
     """
-    app = FastAPI(title="Cardiomorph viewer", version="1", dependencies=[Depends(_guard(token))])
+    app = FastAPI(title="Cardiomorph viewer", version="1", docs_url=None, redoc_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(SafeHeaders)
+    _add_answers_to_errors(app)
+    turns, guarded = Turns(), [Depends(_guard(token))]
 
-    @app.exception_handler(CardiomorphError)
-    def unusable(request: Request, error: CardiomorphError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, status_code=422)
-
-    @app.exception_handler(_Denied)
-    def denied(request: Request, error: _Denied) -> JSONResponse:
-        return JSONResponse({"detail": "this server asks for its token"}, status_code=401)
-
-    @app.middleware("http")
-    async def guarded(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await go_on(request)
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Frame-Options"] = "DENY"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    @app.get("/api/atlas")
+    @app.get("/api/atlas", dependencies=guarded)
     def atlas() -> AtlasFacts:
         """What there is to choose from."""
-        return _atlas_facts(stage)
+        return atlas_facts(stage, hearts or {}, report=report is not None)
 
-    @app.post("/api/scene")
-    def scene(choice: Choice) -> SceneFacts:
+    @app.get("/api/latent", dependencies=guarded)
+    def latent() -> LatentFacts:
+        """The latent space as a map, and the matrices of correlations."""
+        return latent_facts(stage)
+
+    @app.post("/api/scene", dependencies=guarded)
+    async def scene(choice: Choice, request: Request) -> SceneFacts:
         """Labels of both phases and everything measured on them."""
-        return scene_facts(choice, stage.scene(choice))
+        return await turns.run(request, lambda: scene_facts(stage, choice, stage.scene(choice)))
 
-    @app.post("/api/images", response_model=PaintedPhase)
-    def images(choice: Choice) -> StreamingResponse:
+    @app.post("/api/images", response_model=PaintedPhase, dependencies=guarded)
+    async def images(choice: Choice, request: Request) -> StreamingResponse:
         """The painted phases, a JSON line each, as soon as each is done."""
-        stage.scene(choice)
-        return StreamingResponse(_lines(stage, choice), media_type="application/x-ndjson")
+        await turns.run(request, lambda: stage.scene(choice))
+        lines = (painted_phase(phase, painted) for phase, painted in stage.images(choice))
+        return _streamed(turns, request, lines)
 
-    @app.get("/api/volume.nii.gz")
-    def volume(
-        choice: Annotated[Choice, Depends(_choice)], phase: Literal["ED", "ES"], kind: Literal["label", "image"]
+    @app.post("/api/beat", response_model=BeatLine, dependencies=guarded)
+    async def beat(choice: Choice, request: Request, images: bool = False) -> StreamingResponse:
+        """The heart between ED and ES, a JSON line a moment."""
+        await turns.run(request, lambda: stage.scene(choice))
+        return _streamed(turns, request, (beat_line(frame) for frame in stage.beat(choice, images=images)))
+
+    @app.get("/api/volume.nii.gz", dependencies=guarded, response_class=Response)
+    async def volume(
+        choice: Annotated[Choice, Depends(_choice)],
+        phase: Literal["ED", "ES"],
+        kind: Literal["label", "image"],
+        request: Request,
     ) -> Response:
         """A phase's labels or image as NIfTI."""
-        content = _nifti(stage, choice, phase, kind)
+        content = await turns.run(request, lambda: _nifti(stage, choice, phase, kind))
         name = f"{choice.job().name}_{phase}{'_gt' if kind == 'label' else ''}.nii.gz"
-        return Response(
-            content, media_type="application/gzip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
+        return _download(content, "application/gzip", name)
 
+    @app.get("/api/strip.png", dependencies=guarded, response_class=Response)
+    async def strip(choice: Annotated[Choice, Depends(_choice)], request: Request) -> Response:
+        """ED and ES, image and labels, base to apex, as a picture."""
+        content = await turns.run(request, lambda: strip_png(stage, choice))
+        return _download(content, "image/png", f"{choice.job().name}.png")
+
+    @app.post("/api/recipe", dependencies=guarded)
+    async def how(choice: Choice, request: Request) -> Recipe:
+        """The command line, the Python and the provenance that make this heart again."""
+        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.scene(choice).drawn))
+
+    @app.get("/api/report", dependencies=guarded, response_class=FileResponse)
+    def report_page() -> FileResponse:
+        """The report that was opened."""
+        if report is None:
+            raise CardiomorphError("no report was opened")
+        return FileResponse(report, media_type="text/html")
+
+    _add_pages(app)
     return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    """The page itself and the API's description; they hold no data, so they need no token."""
+    from swagger_ui_bundle import swagger_ui_path
+
+    @app.get("/docs", include_in_schema=False)
+    def documentation() -> FileResponse:
+        return FileResponse(PAGE / "api.html")
+
+    app.mount("/swagger", StaticFiles(directory=swagger_ui_path))
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
 
 
 class _Denied(Exception):
     """A request without the token."""
 
 
-def _guard(token: str | None) -> Callable[[Request], None]:
+class _Problem(BaseModel):
+    """What an error answers."""
+
+    detail: str
+
+
+def _add_answers_to_errors(app: FastAPI) -> None:
+    def answer(error: type[Exception], status: int, text: str | None, headers: dict[str, str] | None = None) -> None:
+        @app.exception_handler(error)
+        def answered(request: Request, raised: Exception) -> JSONResponse:
+            problem = _Problem(detail=text or str(raised))
+            return JSONResponse(problem.model_dump(), status_code=status, headers=headers)
+
+    answer(CardiomorphError, 422, None)
+    answer(_Denied, 401, "this server asks for its token")
+    answer(Busy, 503, "too many hearts are asked for at once; try again", {"Retry-After": "2"})
+    answer(Gone, CLIENT_CLOSED, "nobody waits for this any more")
+
+
+def _guard(token: str | None):  # type: ignore[no-untyped-def]
     def check(request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token is not None and not secrets.compare_digest(given, token):
+        if token is not None and not secrets.compare_digest(given.encode(), token.encode()):
             raise _Denied
 
     return check
@@ -179,27 +180,19 @@ def _choice(text: Annotated[str, Query(alias="choice", max_length=4000)]) -> Cho
         raise CardiomorphError(f"not a choice: {error}") from error
 
 
-def _atlas_facts(stage: Stage) -> AtlasFacts:
-    atlas, reference = stage.atlas, stage.reference
-    return AtlasFacts(
-        name=atlas.folder.name,
-        groups=atlas.description["groups"],
-        targets=[group for group in DISEASES if group in atlas.groups],
-        sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
-        samplers=list(SAMPLER_NAMES),
-        latent_sd=atlas.description["diagnostics"]["latent"]["sd_of_means"],
-        size=atlas.shape_model.config.size,
-        images=atlas.has_images,
-        reference=reference.measures if reference else {},
-        smooth=reference.smooth if reference else {},
-    )
+def _streamed(turns: Turns, request: Request, items: Iterator[BaseModel]) -> StreamingResponse:
+    async def lines() -> AsyncIterator[str]:
+        try:
+            async for item in turns.each(request, items):
+                yield item.model_dump_json() + "\n"
+        except Gone:
+            return
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-def _lines(stage: Stage, choice: Choice) -> Iterator[str]:
-    for phase, painted in stage.images(choice):
-        grey = np.rint(127.5 * (np.clip(painted, -1.0, 1.0) + 1.0)).astype(np.uint8)
-        line: dict[str, Any] = PaintedPhase(phase=phase, shape=grey.shape, image=packed(grey)).model_dump()
-        yield json.dumps(line) + "\n"
+def _download(content: bytes, kind: str, name: str) -> Response:
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def _nifti(stage: Stage, choice: Choice, phase: Phase, kind: str) -> bytes:

@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.allocator import keep_freed_memory
-from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.anatomy import HEALTHY, PHASES, Phase
 from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.evaluation.reference import Reference
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
-from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.samplers import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.synthesis.engine import Drawn, draw_heart, image_slices, label_slices, placed
 from cardiomorph.synthesis.request import HeartJob
+from cardiomorph.viewer.latent_room import LatentMap
 from cardiomorph.volume import Volume
 
 T = TypeVar("T")
+BEAT_FRAMES = 7
 
 
 class Choice(BaseModel):
@@ -82,6 +84,16 @@ class Scene:
         return pixel, pixel, self.drawn.trajectory.length_mm[phase] / len(self.labels[phase])
 
 
+@dataclass(frozen=True)
+class BeatFrame:
+    """A moment of the beat: labels (32, size, size), the image in [-1, 1] where one was asked for, and the spacing."""
+
+    systole: float
+    labels: NDArray[np.uint8]
+    image: NDArray[np.float32] | None
+    spacing_mm: tuple[float, float, float]
+
+
 class _Kept:
     """The last few results of a kind, by what was asked for."""
 
@@ -109,9 +121,16 @@ class Stage:
         keep_freed_memory()
         self.atlas = atlas
         self.lock = threading.Lock()
-        self._scenes, self._pictures = _Kept(scenes), _Kept(pictures)
+        self._scenes, self._pictures, self._beats = _Kept(scenes), _Kept(pictures), _Kept(4 * BEAT_FRAMES)
         found = atlas.description.get("reference")
         self.reference = None if found is None else Reference.model_validate(found)
+        self.map = LatentMap(atlas.groups)
+        self.subjects: dict[str, tuple[str, Parent]] = {n: (HEALTHY, parent) for n, parent in atlas.parents.items()}
+
+    def adopt(self, subjects: Mapping[str, tuple[str, Parent]]) -> None:
+        """Adds hearts of a cohort, with their groups: to morph from, and on the map."""
+        self.subjects |= subjects
+        self.atlas.adopt({name: parent for name, (_, parent) in subjects.items()})
 
     def scene(self, choice: Choice) -> Scene:
         """Labels and numbers of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
@@ -165,6 +184,26 @@ class Stage:
             if painted is not None:
                 yield phase, painted
 
+    def beat(self, choice: Choice, *, images: bool) -> Iterator[BeatFrame]:
+        """The heart from ED to ES in equal steps of its codes, lengths and appearance, frame by frame.
+
+        Nothing between the phases was ever seen by a model: it is an interpolation to look at, not data.
+        """
+        scene = self.scene(choice)
+        for systole in np.linspace(0.0, 1.0, BEAT_FRAMES).tolist():
+            with self.lock:
+                yield self._beats.get(
+                    (choice, systole, images),
+                    lambda systole=systole: self._frame(scene, systole, images),  # type: ignore[misc]
+                )
+
+    def _frame(self, scene: Scene, systole: float, images: bool) -> BeatFrame:
+        between = _between(scene.drawn, systole)
+        labels = label_slices(self.atlas, between, "ED")
+        image = image_slices(self.atlas, between, "ED", labels) if images else None
+        pixel = between.parent.geometry.spacing_mm
+        return BeatFrame(systole, labels, image, (pixel, pixel, between.trajectory.length_mm["ED"] / len(labels)))
+
     def volume(self, choice: Choice, phase: Phase, kind: str) -> Volume | None:
         """A phase's label or image volume as `synthesize` would write it; None where the atlas paints no images."""
         scene = self.scene(choice)
@@ -172,3 +211,15 @@ class Stage:
             return placed(scene.drawn, phase, scene.labels[phase], "label")
         found = dict(self.images(choice)).get(phase)
         return None if found is None else placed(scene.drawn, phase, found, "image")
+
+
+def _between(drawn: Drawn, systole: float) -> Drawn:
+    """A heart whose ED is a moment between the phases of another: 0 is its ED, 1 its ES."""
+
+    def mixed(of: Mapping[Phase, Any]) -> Any:
+        return (1.0 - systole) * of["ED"] + systole * of["ES"]
+
+    trajectory, styles = drawn.trajectory, drawn.parent.styles
+    parent = drawn.parent if styles is None else replace(drawn.parent, styles={"ED": mixed(styles)})
+    moment = Trajectory({"ED": mixed(trajectory.codes)}, {"ED": mixed(trajectory.length_mm)})
+    return replace(drawn, parent=parent, trajectory=moment)

@@ -1,0 +1,74 @@
+"""The viewer as one file: the page, its script and style, and every heart that it can show, computed beforehand."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cardiomorph.anatomy import HEALTHY
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.progress import track
+from cardiomorph.viewer.recipe import recipe
+from cardiomorph.viewer.server import PAGE
+from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.wire import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts
+
+SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def frozen_page(stage: Stage, *, source: str, seed: int = 0) -> str:
+    """The page as HTML: morphs of one heart to every disease at five severities, and the beat of each diseased heart.
+
+    Raises:
+        CardiomorphError: the atlas has no such heart, or the page was not built.
+    """
+    targets = atlas_facts(stage, {}, report=False).targets
+    choices = [Choice(source=source, target=t, seed=seed, severity=s) for t in targets for s in SEVERITIES]
+    scenes, images, beats, recipes = {}, {}, {}, {}
+    for choice in track(choices, "hearts", len(choices)):
+        key, scene = f"{choice.target}/{choice.severity:g}", stage.scene(choice)
+        scenes[key] = scene_facts(stage, choice, scene).model_dump()
+        painted = key if choice.severity else HEALTHY
+        if painted not in images:
+            images[painted] = [painted_phase(p, _coarse(image)).model_dump() for p, image in stage.images(choice)]
+        recipes[key] = recipe(stage.atlas, choice, scene.drawn).model_dump()
+        if choice.severity == 1.0:
+            moments = stage.beat(choice, images=False)
+            beats[choice.target] = [beat_line(moment).model_dump() for moment in moments]
+    facts = atlas_facts(stage, {}, report=False).model_dump() | {"sources": [source], "samplers": [choices[0].sampler]}
+    return _folded(
+        {
+            "atlas": facts,
+            "latent": latent_facts(stage).model_dump(),
+            "severities": SEVERITIES,
+            "scenes": scenes,
+            "images": images,
+            "beats": beats,
+            "recipes": recipes,
+        }
+    )
+
+
+def _coarse(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """64 grey levels: half the bytes of 256, and no eye sees it."""
+    return np.rint((image + 1.0) * 31.5).astype(np.float32) / 31.5 - 1.0
+
+
+def _folded(frozen: dict[str, Any]) -> str:
+    """The built page with its script, style and data inside."""
+    if not (PAGE / "index.html").is_file():
+        raise CardiomorphError(
+            "the viewer's page was not built", where=PAGE, fix="Run 'npm ci && npm run build' in web/"
+        )
+    html = (PAGE / "index.html").read_text()
+    script = (PAGE / "assets/viewer.js").read_text().replace("</script", "<\\/script")
+    style = (PAGE / "assets/viewer.css").read_text()
+    data = json.dumps(frozen, separators=(",", ":")).replace("<", "\\u003c")
+    html = re.sub(r'<script type="module"[^>]*></script>', "", html)
+    html = re.sub(r'<link rel="stylesheet"[^>]*>', lambda _: f"<style>{style}</style>", html)
+    tail = f'<script type="application/json" id="frozen">{data}</script><script type="module">{script}</script></body>'
+    return html.replace("</body>", tail)

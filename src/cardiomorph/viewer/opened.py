@@ -1,0 +1,88 @@
+"""What `view` was given: an atlas, a synthesis, a report, a folder of them, or nothing; all come to an atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_json
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import default_atlas, find_atlas, shipped_atlases
+from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.synthesis.request import HeartJob
+from cardiomorph.viewer.stage import Choice
+
+REPORT_PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An atlas to morph with, hearts to begin with by name, and a report to read."""
+
+    atlas: Atlas
+    hearts: Mapping[str, Choice] = field(default_factory=dict)
+    report: Path | None = None
+
+
+def opened(given: str | Path | None) -> Opened:
+    """Finds out what was given.
+
+    Raises:
+        CardiomorphError: nothing that can be shown, or a synthesis whose atlas has gone.
+    """
+    if given is None or (not Path(given).is_dir() and str(given) in shipped_atlases()):
+        return Opened(Atlas(find_atlas(given or default_atlas())))
+    folder = Path(given)
+    if (folder / "atlas.json").is_file():
+        return Opened(Atlas(folder))
+    if (folder / "synthesis.json").is_file():
+        return _synthesis(folder)
+    if (folder / REPORT_PAGE).is_file():
+        return Opened(Atlas(find_atlas(default_atlas())), report=folder / REPORT_PAGE)
+    parts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    reports = [path / REPORT_PAGE for path in parts if (path / REPORT_PAGE).is_file()]
+    for mark in ("synthesis.json", "atlas.json"):
+        for part in parts:
+            if (part / mark).is_file():
+                return replace(opened(part), report=reports[0] if reports else None)
+    raise CardiomorphError(
+        "is no atlas, no synthesis and no report",
+        where=folder,
+        fix="Give a folder of 'cardiomorph atlas', 'synthesize', 'evaluate' or 'demo', or nothing",
+    )
+
+
+def _synthesis(folder: Path) -> Opened:
+    facts = read_json(folder / "synthesis.json")
+    place = Path(facts.get("atlas_folder", ""))
+    candidates = [place, folder.parent / place.name, *shipped_atlases().values()]
+    for candidate in candidates:
+        if (candidate / "atlas.json").is_file() and (atlas := Atlas(candidate)).identity == facts.get("atlas"):
+            return Opened(atlas, _hearts(folder))
+    raise CardiomorphError(
+        f"its atlas ({place}) is not there any more", where=folder, fix="Give the atlas itself to view it"
+    )
+
+
+def _hearts(folder: Path) -> dict[str, Choice]:
+    """Hearts that a choice can say; one drawn by a sampler with settings of its own is left out."""
+    found = {}
+    for path in sorted(folder.glob("*/provenance.json")):
+        try:
+            job = HeartJob.model_validate(read_json(path)["job"])
+        except (KeyError, TypeError, ValidationError) as error:
+            raise CardiomorphError(f"is not a provenance file ({error})", where=path) from error
+        if job.sampler == sampler_named(job.sampler.name):
+            found[path.parent.name] = Choice(
+                source=job.source,
+                target=job.target,
+                sampler=job.sampler.name,
+                seed=job.seed,
+                version=job.version,
+                severity=job.severity,
+            )
+    return found

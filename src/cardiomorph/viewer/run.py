@@ -1,0 +1,106 @@
+"""`cardiomorph view`: opens what was given, and serves it or folds it into one page."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+
+import uvicorn
+
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import write_text
+from cardiomorph.latent.virtual import virtual_name
+from cardiomorph.progress import console
+from cardiomorph.synthesis.build import parents_of
+from cardiomorph.viewer.export import frozen_page
+from cardiomorph.viewer.opened import Opened, opened
+from cardiomorph.viewer.server import create_app
+from cardiomorph.viewer.stage import Stage
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def serve(
+    given: Path | None,
+    *,
+    cohort: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    browser: bool = True,
+) -> None:
+    """Serves until it is interrupted.
+
+    Raises:
+        CardiomorphError: nothing to show, or an address that cannot be had.
+    """
+    found, stage = _staged(given, cohort)
+    open_to_others = not is_loopback(host)
+    if open_to_others and token is None:
+        token = secrets.token_urlsafe(18)
+    listening = _socket(host, port)
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}/"
+    address += f"#token={token}" if token else ""
+    app = create_app(
+        stage,
+        hearts=found.hearts,
+        report=found.report,
+        token=token,
+        hosts=("*",) if open_to_others else _LOOPBACK,
+    )
+    console.print(f"[bold]{address}[/bold]  (Ctrl-C ends the viewer)", soft_wrap=True)
+    if browser:
+        threading.Timer(0.5, webbrowser.open, (address,)).start()
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listening])
+
+
+def export_page(
+    given: Path | None, output: Path, *, cohort: Path | None = None, source: str | None = None, seed: int = 0
+) -> Path:
+    """Writes one HTML file that opens from disk.
+
+    Raises:
+        CardiomorphError: nothing to show, or an atlas without that healthy heart.
+    """
+    found, stage = _staged(given, cohort)
+    source = source or next(iter(found.atlas.parents), virtual_name(1))
+    write_text(output, frozen_page(stage, source=source, seed=seed))
+    console.print(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
+    return output
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _staged(given: Path | None, cohort: Path | None) -> tuple[Opened, Stage]:
+    found = opened(given)
+    stage = Stage(found.atlas)
+    if cohort is not None:
+        stage.adopt(parents_of(Cohort(cohort), found.atlas))
+    return found, stage
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `CardiomorphError` that names the port when it is taken."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+    except OSError as error:
+        raise CardiomorphError(
+            f"cannot answer on {host} port {port} ({error.strerror or error})",
+            fix="Choose another --port; 0 takes a free one",
+        ) from error
+    return listening

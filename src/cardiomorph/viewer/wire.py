@@ -1,0 +1,211 @@
+"""What goes over the wire: typed answers, arrays as gzipped bytes in base64."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES
+from cardiomorph.evaluation.reference import Spread
+from cardiomorph.latent.library import notice
+from cardiomorph.latent.samplers import SAMPLER_NAMES
+from cardiomorph.latent.virtual import virtual_name
+from cardiomorph.viewer.latent_room import Point, correlations
+from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Stage
+
+VIRTUAL_PARENTS = 8
+
+
+class GroupFacts(BaseModel):
+    """A group of the atlas: in words, in colour, how many hearts it was made from."""
+
+    name: str
+    colour: str
+    n: int
+
+
+class AtlasFacts(BaseModel):
+    """What there is to choose from.
+
+    Attributes:
+        hearts: hearts of the synthesis that was opened, by name.
+        reference: real hearts' measures by group; ``smooth`` the real range of each through-plane measure.
+    """
+
+    name: str
+    notice: str | None
+    groups: dict[str, GroupFacts]
+    targets: list[str]
+    sources: list[str]
+    samplers: list[str]
+    hearts: dict[str, Choice]
+    latent_sd: list[float]
+    size: int
+    images: bool
+    report: bool
+    reference: dict[str, dict[str, Spread]]
+    smooth: dict[str, tuple[float, float]]
+
+
+class PhaseScene(BaseModel):
+    """One phase's labels, uint8 in (slice, x, y) order, and what was measured on them."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    labels: str
+    invalid_slices: int
+    slices: int
+    aha_mm: dict[str, float | None]
+
+
+class SceneFacts(BaseModel):
+    """A heart on the screen.
+
+    Attributes:
+        place: where it lies on the latent map.
+    """
+
+    choice: Choice
+    phases: dict[str, PhaseScene]
+    measures: dict[str, float | None]
+    smooth: dict[str, float | None]
+    failures: dict[str, bool]
+    place: Point
+
+
+class PaintedPhase(BaseModel):
+    """One line of the image stream: uint8 in (slice, x, y) order; 0 and 255 are -1 and 1."""
+
+    phase: str
+    shape: tuple[int, int, int]
+    image: str
+
+
+class BeatLine(BaseModel):
+    """One moment of the beat: 0 is ED, 1 is ES; arrays as in a scene."""
+
+    systole: float
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    labels: str
+    image: str | None
+
+
+class EllipseFacts(BaseModel):
+    """A group's Gaussian on the map."""
+
+    centre: Point
+    covariance: tuple[Point, Point]
+
+
+class MapSubject(BaseModel):
+    """A real heart on the map."""
+
+    id: str
+    group: str
+    place: Point
+
+
+class LatentFacts(BaseModel):
+    """The latent room: the map and the matrices.
+
+    Attributes:
+        explained: share of the variance along each axis.
+        subjects: those of the cohort that was given at start; an atlas to share has none.
+        kendall: by group and phase, rank correlations between latent dimensions.
+    """
+
+    explained: list[float]
+    ellipses: dict[str, EllipseFacts]
+    subjects: list[MapSubject]
+    kendall: dict[str, dict[str, list[list[float]]]]
+
+
+def packed(array: NDArray[np.uint8]) -> str:
+    """Bytes of an array, gzipped, as text."""
+    return base64.b64encode(gzip.compress(np.ascontiguousarray(array).tobytes(), 6, mtime=0)).decode()
+
+
+def grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """[-1, 1] as 0 to 255."""
+    return np.rint(127.5 * (np.clip(image, -1.0, 1.0) + 1.0)).astype(np.uint8)
+
+
+def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> AtlasFacts:
+    """What there is to choose from."""
+    atlas, reference = stage.atlas, stage.reference
+    counts = atlas.description["groups"]
+    return AtlasFacts(
+        name=atlas.folder.name,
+        notice=notice(atlas.folder),
+        groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
+        targets=[group for group in DISEASES if group in atlas.groups],
+        sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
+        samplers=list(SAMPLER_NAMES),
+        hearts=dict(hearts),
+        latent_sd=atlas.description["diagnostics"]["latent"]["sd_of_means"],
+        size=atlas.shape_model.config.size,
+        images=atlas.has_images,
+        report=report,
+        reference=reference.measures if reference else {},
+        smooth=reference.smooth if reference else {},
+    )
+
+
+def scene_facts(stage: Stage, choice: Choice, scene: Scene) -> SceneFacts:
+    """A scene as it goes over the wire."""
+    return SceneFacts(
+        choice=choice,
+        phases={
+            phase: PhaseScene(
+                shape=scene.labels[phase].shape,
+                spacing_mm=scene.spacing_mm(phase),
+                labels=packed(scene.labels[phase]),
+                invalid_slices=scene.invalid[phase][0],
+                slices=scene.invalid[phase][1],
+                aha_mm=dict(scene.aha[phase]),
+            )
+            for phase in PHASES
+        },
+        measures=dict(scene.measures),
+        smooth=dict(scene.smooth),
+        failures=dict(scene.failures),
+        place=stage.map.place(scene.drawn.trajectory),
+    )
+
+
+def painted_phase(phase: str, image: NDArray[np.float32]) -> PaintedPhase:
+    """A painted phase as it goes over the wire."""
+    return PaintedPhase(phase=phase, shape=image.shape, image=packed(grey(image)))
+
+
+def beat_line(frame: BeatFrame) -> BeatLine:
+    """A moment of the beat as it goes over the wire."""
+    return BeatLine(
+        systole=frame.systole,
+        shape=frame.labels.shape,
+        spacing_mm=frame.spacing_mm,
+        labels=packed(frame.labels),
+        image=None if frame.image is None else packed(grey(frame.image)),
+    )
+
+
+def latent_facts(stage: Stage) -> LatentFacts:
+    """The latent room as it goes over the wire."""
+    return LatentFacts(
+        explained=stage.map.explained,
+        ellipses={
+            name: EllipseFacts(centre=found.centre, covariance=found.covariance)
+            for name, found in stage.map.ellipses.items()
+        },
+        subjects=[
+            MapSubject(id=name, group=group, place=stage.map.place(parent.trajectory))
+            for name, (group, parent) in stage.subjects.items()
+        ],
+        kendall=correlations(stage.atlas),
+    )

@@ -1,0 +1,38 @@
+/** Slow work that follows a fast hand: never more than one at a time, and always the latest wish next. */
+
+export class Latest<W> {
+  private running = false;
+  private waiting: { wish: W } | null = null;
+
+  constructor(private readonly work: (wish: W) => Promise<void>) {}
+
+  async want(wish: W): Promise<void> {
+    this.waiting = { wish };
+    if (this.running) return;
+    this.running = true;
+    try {
+      while (this.waiting !== null) {
+        const { wish: next } = this.waiting as { wish: W };
+        this.waiting = null;
+        await this.work(next);
+      }
+    } finally {
+      this.running = false;
+    }
+  }
+}
+
+/** Work that is given up as soon as something newer is wanted. */
+export class Abandoned {
+  private controller = new AbortController();
+
+  begin(): AbortSignal {
+    this.stop();
+    this.controller = new AbortController();
+    return this.controller.signal;
+  }
+
+  stop(): void {
+    this.controller.abort();
+  }
+}

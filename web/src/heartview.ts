@@ -1,0 +1,186 @@
+/** One heart on one canvas: short axis, two long axes and the surfaces, linked by a crosshair. NiiVue draws. */
+
+import { Niivue, NVImage, NVMesh, SLICE_TYPE } from "@niivue/niivue";
+
+import type { Slices } from "./api";
+import { nifti } from "./arrays";
+import { surface } from "./surface";
+
+export const STRUCTURES = [
+  { label: 1, name: "RV", colour: [76, 155, 232] },
+  { label: 2, name: "Myocardium", colour: [95, 191, 119] },
+  { label: 3, name: "LV", colour: [232, 87, 76] },
+] as const;
+const DIFFERENCE = [255, 0, 220] as const;
+const OPACITY_3D = [1, 0.35, 1] as const;
+
+export type Layout = "all" | "short" | "long" | "surface";
+
+/** What is drawn: labels, an image on the same grid, and labels of another heart to differ from. */
+export interface Picture {
+  labels: Slices;
+  image: Uint8Array | null;
+  other: Uint8Array | null;
+}
+
+export interface Look {
+  opacity: number;
+  /** Grey values that are black and white, of 0 to 255. */
+  window: [number, number];
+  layout: Layout;
+}
+
+type Place = { sliceType: SLICE_TYPE; position: [number, number, number, number] };
+
+export interface Drawn {
+  volumes: NVImage[];
+  meshes: NVMesh[];
+}
+
+export class HeartView {
+  readonly nv: Niivue;
+  private look: Look = { opacity: 0.35, window: [0, 255], layout: "all" };
+  private placed = false;
+
+  constructor(readonly canvas: HTMLCanvasElement) {
+    this.nv = new Niivue({
+      backColor: [0.06, 0.065, 0.08, 1],
+      crosshairColor: [1, 0.85, 0.2, 0.9],
+      crosshairWidth: 1,
+      show3Dcrosshair: true,
+      isColorbar: false,
+      isOrientationTextVisible: false,
+      isClipAllVolumes: true,
+      isNearestInterpolation: false,
+      meshThicknessOn2D: 0,
+      dragAndDropEnabled: false,
+      loadingText: "",
+      logLevel: "error",
+      isSliceMM: true,
+    });
+  }
+
+  async attach(): Promise<this> {
+    await this.nv.attachToCanvas(this.canvas, true);
+    this.nv.setRenderAzimuthElevation(150, 20);
+    return this;
+  }
+
+  /** Readies a picture for the screen; the beat readies all of its moments beforehand. */
+  async made(picture: Picture): Promise<Drawn> {
+    const { labels, image, other } = picture;
+    const grey = { ...labels, values: image ?? new Uint8Array(labels.values.length) };
+    const overlay = other === null ? labels : { ...labels, values: marked(labels.values, other) };
+    const volumes = await Promise.all([
+      loaded(grey, "image", "gray"),
+      loaded(overlay, "labels", "red"),
+    ]);
+    volumes[1]!.setColormapLabel(labelColours());
+    return { volumes, meshes: this.meshes(labels) };
+  }
+
+  show(drawn: Drawn): void {
+    const { nv, look } = this;
+    nv.volumes = drawn.volumes;
+    nv.back = drawn.volumes[0] ?? null;
+    nv.overlays = drawn.volumes.slice(1);
+    nv.meshes = drawn.meshes;
+    this.dress();
+    nv.updateGLVolume();
+    if (!this.placed) {
+      nv.scene.crosshairPos = [0.5, 0.5, 0.6];
+      this.placed = true;
+      this.lay(look.layout);
+    }
+  }
+
+  restyle(look: Look): void {
+    const again = look.layout !== this.look.layout;
+    this.look = look;
+    if (!this.placed) return;
+    this.dress();
+    if (again) this.lay(look.layout);
+    this.nv.updateGLVolume();
+  }
+
+  /** To be called when the canvas has another size. */
+  resized(): void {
+    if (this.placed) this.lay(this.look.layout);
+  }
+
+  /** Moves the crosshair by voxels: columns, rows, slices. */
+  step(columns: number, rows: number, slices: number): void {
+    this.nv.moveCrosshairInVox(columns, -rows, -slices);
+  }
+
+  private dress(): void {
+    const [image, labels] = this.nv.volumes;
+    if (image === undefined || labels === undefined) return;
+    [image.cal_min, image.cal_max] = this.look.window;
+    labels.opacity = this.look.opacity;
+  }
+
+  /** Places the views; a canvas that is taller than wide has them in a column. */
+  private lay(layout: Layout): void {
+    const { AXIAL, CORONAL, SAGITTAL, RENDER, MULTIPLANAR } = SLICE_TYPE;
+    const tall = this.canvas.clientHeight > 1.15 * this.canvas.clientWidth;
+    const single = { short: AXIAL, long: CORONAL, surface: RENDER } as const;
+    const grid: Place[] = [
+      { sliceType: AXIAL, position: tall ? [0, 0, 1, 0.42] : [0, 0, 0.5, 0.56] },
+      { sliceType: RENDER, position: tall ? [0, 0.74, 1, 0.26] : [0.5, 0, 0.5, 0.56] },
+      { sliceType: CORONAL, position: tall ? [0, 0.42, 1, 0.32] : [0, 0.56, 0.5, 0.44] },
+      ...(tall ? [] : [{ sliceType: SAGITTAL, position: [0.5, 0.56, 0.5, 0.44] } as Place]),
+    ];
+    this.nv.clearCustomLayout();
+    if (layout === "all") {
+      this.nv.setSliceType(MULTIPLANAR);
+      this.nv.setCustomLayout(grid);
+    } else {
+      this.nv.setSliceType(single[layout]);
+    }
+    // The image would hide the surfaces in 3D, so it is cut away there.
+    this.nv.setClipPlane([-2, 0, 0]);
+  }
+
+  private meshes(labels: Slices): NVMesh[] {
+    const found: NVMesh[] = [];
+    STRUCTURES.forEach(({ label, name, colour }, index) => {
+      const made = surface(labels, label);
+      if (made === null) return;
+      const rgba = new Uint8Array([...colour, 255]);
+      const opacity = OPACITY_3D[index]!;
+      found.push(new NVMesh(made.points, made.triangles, name, rgba, opacity, true, this.nv.gl));
+    });
+    return found;
+  }
+}
+
+function labelColours(): { R: number[]; G: number[]; B: number[]; A: number[]; I: number[]; labels: string[] } {
+  const colours = [...STRUCTURES.map(({ colour }) => colour), DIFFERENCE];
+  const channel = (index: 0 | 1 | 2): number[] => [0, ...colours.map((colour) => colour[index])];
+  return {
+    R: channel(0),
+    G: channel(1),
+    B: channel(2),
+    A: [0, ...colours.map(() => 255)],
+    I: [0, 1, 2, 3, 4],
+    labels: ["", ...STRUCTURES.map(({ name }) => name), "differs"],
+  };
+}
+
+/** Labels where two hearts agree, 4 where they do not. */
+function marked(labels: Uint8Array, other: Uint8Array): Uint8Array {
+  return labels.map((label, at) => (label === other[at] ? label : 4));
+}
+
+async function loaded(volume: Slices, name: string, colormap: string): Promise<NVImage> {
+  return NVImage.loadFromUrl({
+    url: `${name}.nii`,
+    name: `${name}.nii`,
+    buffer: nifti(volume),
+    colormap,
+    cal_min: 0,
+    cal_max: 255,
+    trustCalMinMax: false,
+  });
+}

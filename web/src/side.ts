@@ -1,0 +1,144 @@
+/** One heart on the screen: its scene, its images as they arrive, its beat, and the canvas that shows them. */
+
+import type { Choice, Moment, Phase, Scene, Slices, Source } from "./api";
+import { PHASES } from "./api";
+import { Abandoned, Latest } from "./flow";
+import { HeartView, type Drawn, type Look } from "./heartview";
+
+export type Show = Phase | "beat";
+
+export class Side {
+  scene: Scene | null = null;
+  images: Partial<Record<Phase, Uint8Array>> = {};
+  private show: Show = "ED";
+  private other: ((phase: Phase) => Slices | null) | null = null;
+  private readonly painting = new Abandoned();
+  private readonly beating = new Abandoned();
+  private readonly scenes: Latest<Choice>;
+
+  /**
+   * @param arrived called when a scene has come and is on the screen
+   * @param failed called with the words of a problem
+   * @param working called when images are under way or done
+   */
+  constructor(
+    readonly view: HeartView,
+    private readonly source: Source,
+    private readonly arrived: (scene: Scene) => void,
+    private readonly failed: (words: string) => void,
+    private readonly working: (busy: boolean) => void,
+  ) {
+    this.scenes = new Latest((choice) => this.load(choice));
+  }
+
+  want(choice: Choice): Promise<void> {
+    this.painting.stop();
+    this.beating.stop();
+    return this.scenes.want(choice);
+  }
+
+  async phase(show: Show): Promise<void> {
+    this.show = show;
+    this.beating.stop();
+    if (show === "beat") await this.beat();
+    else await this.draw();
+  }
+
+  restyle(look: Look): void {
+    this.view.restyle(look);
+  }
+
+  /** Marks where the labels differ from another heart's; null marks nothing. */
+  async differ(other: ((phase: Phase) => Slices | null) | null): Promise<void> {
+    this.other = other;
+    if (this.show !== "beat") await this.draw();
+  }
+
+  get painted(): boolean {
+    return PHASES.every((phase) => this.images[phase] !== undefined);
+  }
+
+  private async load(choice: Choice): Promise<void> {
+    try {
+      this.scene = await this.source.scene(choice);
+    } catch (error) {
+      this.failed((error as Error).message);
+      return;
+    }
+    this.images = {};
+    if (this.show !== "beat") await this.draw();
+    this.arrived(this.scene);
+    void this.paint(choice);
+  }
+
+  private async paint(choice: Choice): Promise<void> {
+    const signal = this.painting.begin();
+    this.working(true);
+    try {
+      for await (const { phase, image } of this.source.images(choice, signal)) {
+        if (signal.aborted) return;
+        this.images[phase] = image;
+        if (phase === this.show) await this.draw();
+      }
+      this.working(false);
+      if (this.show === "beat") await this.beat();
+    } catch (error) {
+      if (!signal.aborted) this.failed((error as Error).message);
+    }
+  }
+
+  private async draw(): Promise<void> {
+    if (this.scene === null || this.show === "beat") return;
+    const phase = this.show;
+    const labels = this.scene.phases[phase].labels;
+    const other = this.other?.(phase)?.values ?? null;
+    this.view.show(await this.view.made({ labels, image: this.images[phase] ?? null, other }));
+  }
+
+  /** Collects the moments between the phases, labels first and images after, and plays them there and back. */
+  private async beat(): Promise<void> {
+    if (this.scene === null) return;
+    const signal = this.beating.begin();
+    const { choice } = this.scene;
+    const moments: Drawn[] = [];
+    void this.play(moments, signal);
+    try {
+      for (const images of [false, true]) {
+        let index = 0;
+        for await (const moment of this.source.beat(choice, images, signal)) {
+          if (signal.aborted) return;
+          moments[index++] = await this.ready(moment);
+        }
+        if (!this.source.live) return;
+      }
+    } catch (error) {
+      if (!signal.aborted) this.failed((error as Error).message);
+    }
+  }
+
+  private ready(moment: Moment): Promise<Drawn> {
+    const image = moment.image ?? this.faded(moment.systole);
+    return this.view.made({ labels: moment.labels, image, other: null });
+  }
+
+  /** Until a moment is painted, and where none is, its image is the two phases' laid over one another. */
+  private faded(systole: number): Uint8Array | null {
+    const { ED, ES } = this.images;
+    if (ED === undefined || ES === undefined) return null;
+    return ED.map((grey, at) => Math.round((1 - systole) * grey + systole * ES[at]!));
+  }
+
+  private async play(moments: Drawn[], signal: AbortSignal): Promise<void> {
+    const period = 1100;
+    let last: Drawn | undefined;
+    while (!signal.aborted) {
+      await new Promise(requestAnimationFrame);
+      if (moments.length === 0) continue;
+      const turn = (performance.now() % period) / period;
+      const systole = 0.5 - 0.5 * Math.cos(2 * Math.PI * turn);
+      const moment = moments[Math.round(systole * (moments.length - 1))];
+      if (moment !== undefined && moment !== last && !signal.aborted) this.view.show(moment);
+      last = moment;
+    }
+  }
+}
