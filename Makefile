@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench page browser clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/cardiomorph: pyproject.toml constraints.txt
@@ -20,11 +21,20 @@ lint: $(BIN)/cardiomorph
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# The viewer's page is tested in Debian's Chromium; without it those tests skip and say so.
+browser:
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; } >/dev/null 2>&1 || \
+	echo "Chromium is missing and could not be installed: the viewer's page is not tested."
+
+test: lint browser
 	$(BIN)/python -m pytest
 
 bench: $(BIN)/cardiomorph
 	$(BIN)/python benchmarks/run.py acdc-small
+
+# Builds the viewer's page; only who changes web/ needs Node.
+page:
+	cd web && npm ci && npm run build
 
 clean:
 	rm -rf out $(VENV)

@@ -22,7 +22,7 @@ from cardiomorph.models.checkpoint import DESCRIPTION, load_segmenter, load_shap
 from cardiomorph.training.image import IMAGE_PRESETS, ImageTrainingConfig, train_image
 from cardiomorph.training.shape import SHAPE_PRESETS, ShapeTrainingConfig, train_shape
 
-SHAPE_EPOCHS, IMAGE_STEPS = 20, 600
+SHAPE_EPOCHS, IMAGE_STEPS = 12, 400
 Changes = dict[str, Any]
 SHAPE_ROWS: dict[str, Changes] = {
     "small": {},

@@ -63,6 +63,7 @@ export class HeartView {
   async attach(): Promise<this> {
     await this.nv.attachToCanvas(this.canvas, true);
     this.nv.setRenderAzimuthElevation(150, 20);
+    this.nv.setScale(1.3);
     return this;
   }
 

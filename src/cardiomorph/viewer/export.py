@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,22 @@ from cardiomorph.viewer.wire import atlas_facts, beat_line, latent_facts, painte
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def frozen_page(stage: Stage, *, source: str, seed: int = 0) -> str:
-    """The page as HTML: morphs of one heart to every disease at five severities, and the beat of each diseased heart.
+def frozen_page(
+    stage: Stage,
+    *,
+    source: str,
+    seed: int = 0,
+    targets: Sequence[str] = (),
+    severities: Sequence[float] = SEVERITIES,
+) -> str:
+    """The page as HTML: morphs of one heart to diseases (all without ``targets``), and the beat of each diseased heart.
 
     Raises:
         CardiomorphError: the atlas has no such heart, or the page was not built.
     """
-    targets = atlas_facts(stage, {}, report=False).targets
-    choices = [Choice(source=source, target=t, seed=seed, severity=s) for t in targets for s in SEVERITIES]
+    facts = atlas_facts(stage, {}, report=False)
+    targets = list(targets) or facts.targets
+    choices = [Choice(source=source, target=t, seed=seed, severity=s) for t in targets for s in severities]
     scenes, images, beats, recipes = {}, {}, {}, {}
     for choice in track(choices, "hearts", len(choices)):
         key, scene = f"{choice.target}/{choice.severity:g}", stage.scene(choice)
@@ -39,12 +48,12 @@ def frozen_page(stage: Stage, *, source: str, seed: int = 0) -> str:
         if choice.severity == 1.0:
             moments = stage.beat(choice, images=False)
             beats[choice.target] = [beat_line(moment).model_dump() for moment in moments]
-    facts = atlas_facts(stage, {}, report=False).model_dump() | {"sources": [source], "samplers": [choices[0].sampler]}
+    there = {"sources": [source], "targets": targets, "samplers": [choices[0].sampler]}
     return _folded(
         {
-            "atlas": facts,
+            "atlas": facts.model_dump() | there,
             "latent": latent_facts(stage).model_dump(),
-            "severities": SEVERITIES,
+            "severities": list(severities),
             "scenes": scenes,
             "images": images,
             "beats": beats,

@@ -1,7 +1,7 @@
 """The latent space as a map: the two directions in which hearts of all groups differ most, groups as ellipses on it.
 
-The map needs group statistics only, so it can be drawn for an atlas that holds no subject. Every coordinate is scaled by
-its spread over all hearts; the axes are the principal components of the mixture of the groups.
+The map needs group statistics only, so it can be drawn for an atlas that holds no subject. Coordinates are scaled by
+their spread over all hearts; the axes are the principal components of the mixture of the groups.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.engine import Drawn
 from cardiomorph.synthesis.pipeline import provenance_of
 from cardiomorph.viewer.stage import Choice
@@ -34,10 +35,16 @@ def recipe(atlas: Atlas, choice: Choice, drawn: Drawn) -> Recipe:
 
 def _command(atlas: Atlas, choice: Choice) -> str:
     """`synthesize` makes all versions up to the wanted one, whose folder is the job's name."""
-    words = ["cardiomorph", "synthesize", "--atlas", str(atlas.folder), "--source", choice.source]
+    words = ["cardiomorph", "synthesize", "--atlas", _named(atlas), "--source", choice.source]
     words += ["--target", choice.target, "--sampler", choice.sampler, "--seed", str(choice.seed)]
     words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}", "--output", "hearts"]
     return shlex.join(words)
+
+
+def _named(atlas: Atlas) -> str:
+    """The name of an atlas that ships, the folder of any other."""
+    names = {folder: name for name, folder in shipped_atlases().items()}
+    return names.get(atlas.folder, str(atlas.folder))
 
 
 def _python(atlas: Atlas, choice: Choice) -> str:
@@ -48,9 +55,10 @@ def _python(atlas: Atlas, choice: Choice) -> str:
     return (
         "from pathlib import Path\n\n"
         "from cardiomorph.latent.atlas import Atlas\n"
+        "from cardiomorph.latent.library import find_atlas\n"
         "from cardiomorph.viewer.stage import Choice, Stage\n"
         "from cardiomorph.volume import write_nifti\n\n"
-        f"stage = Stage(Atlas(Path({json.dumps(str(atlas.folder))})))\n"
+        f"stage = Stage(Atlas(find_atlas({json.dumps(_named(atlas))})))\n"
         f"heart = Choice(source={json.dumps(choice.source)}, target={json.dumps(choice.target)}"
         f"{', ' + given if given else ''})\n"
         'for phase in ("ED", "ES"):\n'

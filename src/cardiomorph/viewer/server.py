@@ -130,13 +130,11 @@ def create_app(
 
 def _add_pages(app: FastAPI) -> None:
     """The page itself and the API's description; they hold no data, so they need no token."""
-    from swagger_ui_bundle import swagger_ui_path
 
     @app.get("/docs", include_in_schema=False)
     def documentation() -> FileResponse:
         return FileResponse(PAGE / "api.html")
 
-    app.mount("/swagger", StaticFiles(directory=swagger_ui_path))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
 
 

@@ -192,10 +192,11 @@ class Stage:
         scene = self.scene(choice)
         for systole in np.linspace(0.0, 1.0, BEAT_FRAMES).tolist():
             with self.lock:
-                yield self._beats.get(
+                frame = self._beats.get(
                     (choice, systole, images),
                     lambda systole=systole: self._frame(scene, systole, images),  # type: ignore[misc]
                 )
+            yield frame
 
     def _frame(self, scene: Scene, systole: float, images: bool) -> BeatFrame:
         between = _between(scene.drawn, systole)

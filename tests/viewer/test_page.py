@@ -1,0 +1,207 @@
+"""The page in a real browser, over a real server with a model that ships."""
+
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cardiomorph.latent.library import shipped_atlases
+from cardiomorph.synthesis.engine import synthesize_heart
+from cardiomorph.viewer.export import frozen_page
+from cardiomorph.viewer.stage import Choice
+
+pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
+WAIT_MS = 60_000
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Opens an address and waits until a heart stands on the stage; any script error fails the test."""
+    contexts, problems = [], []
+
+    def opened(address, *, width=1280, height=720, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(error.stack))
+        page.on("console", lambda message: message.type == "error" and problems.append(message.text))
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def number_of(page, key):
+    return float(page.locator(f"td[data-measure={key}]").inner_text().split()[0])
+
+
+def pixels(page):
+    """The first canvas as an array."""
+    from io import BytesIO
+
+    from matplotlib.image import imread
+
+    return imread(BytesIO(page.locator("canvas").first.screenshot()))
+
+
+def settled(page):
+    """Waits until the images have come."""
+    page.wait_for_selector(".stage:not(.painting)")
+    page.wait_for_timeout(300)
+
+
+def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
+    page = open_page(address)
+    page.get_by_label("Disease").select_option("HCM")
+    measures = shipped.scene(Choice(target="HCM")).measures
+    page.wait_for_function(f"document.querySelector('.status').textContent.includes('{measures['lv_ef_pct']:.1f}')")
+    assert number_of(page, "lv_mass_g") == pytest.approx(measures["lv_mass_g"], abs=0.5)
+    settled(page)
+    assert pixels(page)[..., :3].std() > 0.1
+
+
+def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, address):
+    page = open_page(address)
+    page.get_by_label("Disease").select_option("DCM")
+    settled(page)
+    before, seen = number_of(page, "lv_ef_pct"), pixels(page)
+    slider = page.get_by_label("Severity")
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 7, y)
+    page.mouse.down()
+    for share in (0.7, 0.4, 0.1, 0.0):
+        page.mouse.move(box["x"] + share * box["width"] + 1, y)
+    page.mouse.up()
+    assert float(slider.input_value()) == 0
+    page.wait_for_function(f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
+    page.wait_for_function("JSON.parse(new URLSearchParams(location.hash.slice(1)).get('heart')).severity === 0")
+    settled(page)
+    assert number_of(page, "lv_ef_pct") > before + 20
+    assert np.abs(pixels(page) - seen).mean() > 0.01
+
+
+def test_a_volume_comes_home_as_the_one_that_synthesize_writes(open_page, address, shipped, tmp_path):
+    page = open_page(address)
+    page.get_by_role("tab", name="Take along").click()
+    with page.expect_download() as arriving:
+        page.get_by_role("button", name="ES label").click()
+    path = tmp_path / arriving.value.suggested_filename
+    arriving.value.save_as(path)
+    choice = Choice(**json.loads(page.evaluate("new URLSearchParams(location.hash.slice(1)).get('heart')")))
+    assert path.name == f"{choice.job().name}_ES_gt.nii.gz"
+    heart = synthesize_heart(shipped.atlas, choice.job())
+    np.testing.assert_array_equal(np.asarray(nib.load(path).dataobj), heart.labels["ES"].array)
+    with page.expect_download() as arriving:
+        page.get_by_role("button", name="provenance.json").click()
+    arriving.value.save_as(tmp_path / "provenance.json")
+    assert json.loads((tmp_path / "provenance.json").read_text())["job"] == choice.job().model_dump(mode="json")
+    assert "cardiomorph synthesize --atlas acdc-small" in page.locator(".recipe").inner_text()
+
+
+def test_two_hearts_stand_side_by_side_and_differ(open_page, address):
+    page = open_page(address)
+    page.get_by_label("Side by side with").select_option("parent")
+    page.wait_for_selector(".stage.double")
+    page.wait_for_selector("td.other")
+    settled(page)
+    assert page.locator("canvas:visible").count() == 2
+    magenta = "([...document.querySelectorAll('canvas')].length)"
+    assert page.evaluate(magenta) == 2
+    second = page.locator("canvas").nth(1)
+    before = second.screenshot()
+    page.get_by_label("mark where the labels differ").check()
+    page.wait_for_timeout(1500)
+    assert second.screenshot() != before
+
+
+def test_the_keyboard_moves_the_crosshair_and_the_tabs(open_page, address):
+    page = open_page(address)
+    settled(page)
+    seen = pixels(page)
+    page.locator("canvas").first.focus()
+    for _ in range(6):
+        page.keyboard.press("PageDown")
+    page.wait_for_timeout(400)
+    assert np.abs(pixels(page) - seen).mean() > 0.001
+    page.get_by_role("tab", name="Numbers").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("tab", name="Wall").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("img", name="Wall thickness at ED").is_visible()
+
+
+def test_a_slider_of_the_latent_room_moves_the_heart(open_page, address):
+    page = open_page(address)
+    page.get_by_role("tab", name="Latent room").click()
+    place = page.locator("circle.here").get_attribute("data-x")
+    slider = page.get_by_label("latent dimension 1, in standard deviations")
+    slider.fill("2")
+    page.wait_for_function(f"document.querySelector('circle.here').dataset.x != '{place}'")
+    page.get_by_role("tab", name="Take along").click()
+    page.wait_for_function("document.querySelector('.recipe').textContent.includes('shift=')")
+    assert "only the Python" in page.locator(".recipe").inner_text()
+
+
+def test_the_heart_beats(open_page, address):
+    page = open_page(address)
+    settled(page)
+    page.get_by_label("beating").check()
+    page.wait_for_timeout(4000)
+    seen = {page.locator("canvas").first.screenshot() for _ in range(4)}
+    assert len(seen) > 1
+
+
+def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
+    page = chromium.new_page()
+    page.goto(f'{address}#heart={{"target":"XYZ"}}')
+    page.wait_for_selector(".problem:visible")
+    assert "has no group 'XYZ'" in page.locator(".problem").inner_text()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_inaccessible(scheme, open_page, address):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(address, color_scheme=scheme, bypass_csp=True)
+    settled(page)
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_tablet_needs_no_sideways_scrolling(open_page, address):
+    page = open_page(address, width=820, height=1180)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("canvas").first.bounding_box()["height"] > 400
+
+
+def test_the_api_has_a_page_that_loads_nothing_from_elsewhere(chromium, address):
+    page, asked = chromium.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{address}docs")
+    page.get_by_text("/api/scene").wait_for()
+    assert all(url.startswith((address, "data:")) for url in asked)
+    page.close()
+
+
+def test_the_exported_page_opens_from_disk_and_offline(open_page, shipped, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(frozen_page(shipped, source="virtual002", severities=(0.0, 1.0), targets=("DCM", "RV")))
+    assert not re.search(r'(src|href)="(?!data:)', path.read_text().split('<script type="application/json"')[0])
+    page = open_page(path.as_uri(), offline=True)
+    settled(page)
+    before = number_of(page, "lv_ef_pct")
+    page.get_by_label("Severity").fill("0")
+    page.wait_for_function(f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
+    assert number_of(page, "lv_ef_pct") > before + 20
+    assert page.get_by_label("Healthy heart").input_value() == "virtual002"
+    assert page.get_by_role("button", name="Another version").is_disabled()
