@@ -2,10 +2,13 @@
 
 import json
 import re
+import time
+from io import BytesIO
 
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.engine import synthesize_heart
@@ -38,16 +41,20 @@ def open_page(chromium):
     assert not problems
 
 
+def until(page, expression):
+    """Waits for an expression to hold; the page's policy forbids Playwright's own way, which evaluates text in it."""
+    end = time.monotonic() + WAIT_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never came true: {expression}"
+        page.wait_for_timeout(50)
+
+
 def number_of(page, key):
     return float(page.locator(f"td[data-measure={key}]").inner_text().split()[0])
 
 
 def pixels(page):
     """The first canvas as an array."""
-    from io import BytesIO
-
-    from matplotlib.image import imread
-
     return imread(BytesIO(page.locator("canvas").first.screenshot()))
 
 
@@ -61,7 +68,7 @@ def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
     page = open_page(address)
     page.get_by_label("Disease").select_option("HCM")
     measures = shipped.scene(Choice(target="HCM")).measures
-    page.wait_for_function(f"document.querySelector('.status').textContent.includes('{measures['lv_ef_pct']:.1f}')")
+    until(page, f"document.querySelector('.status').textContent.includes('{measures['lv_ef_pct']:.1f}')")
     assert number_of(page, "lv_mass_g") == pytest.approx(measures["lv_mass_g"], abs=0.5)
     settled(page)
     assert pixels(page)[..., :3].std() > 0.1
@@ -81,8 +88,8 @@ def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, ad
         page.mouse.move(box["x"] + share * box["width"] + 1, y)
     page.mouse.up()
     assert float(slider.input_value()) == 0
-    page.wait_for_function(f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
-    page.wait_for_function("JSON.parse(new URLSearchParams(location.hash.slice(1)).get('heart')).severity === 0")
+    until(page, f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
+    until(page, "JSON.parse(new URLSearchParams(location.hash.slice(1)).get('heart')).severity === 0")
     settled(page)
     assert number_of(page, "lv_ef_pct") > before + 20
     assert np.abs(pixels(page) - seen).mean() > 0.01
@@ -113,8 +120,6 @@ def test_two_hearts_stand_side_by_side_and_differ(open_page, address):
     page.wait_for_selector("td.other")
     settled(page)
     assert page.locator("canvas:visible").count() == 2
-    magenta = "([...document.querySelectorAll('canvas')].length)"
-    assert page.evaluate(magenta) == 2
     second = page.locator("canvas").nth(1)
     before = second.screenshot()
     page.get_by_label("mark where the labels differ").check()
@@ -143,19 +148,23 @@ def test_a_slider_of_the_latent_room_moves_the_heart(open_page, address):
     place = page.locator("circle.here").get_attribute("data-x")
     slider = page.get_by_label("latent dimension 1, in standard deviations")
     slider.fill("2")
-    page.wait_for_function(f"document.querySelector('circle.here').dataset.x != '{place}'")
+    until(page, f"document.querySelector('circle.here').dataset.x != '{place}'")
     page.get_by_role("tab", name="Take along").click()
-    page.wait_for_function("document.querySelector('.recipe').textContent.includes('shift=')")
+    until(page, "document.querySelector('.recipe').textContent.includes('shift=')")
     assert "only the Python" in page.locator(".recipe").inner_text()
 
 
 def test_the_heart_beats(open_page, address):
-    page = open_page(address)
+    page = open_page(address, width=720, height=500)
+    page.get_by_label("Views").select_option("short")
     settled(page)
-    page.get_by_label("beating").check()
-    page.wait_for_timeout(4000)
-    seen = {page.locator("canvas").first.screenshot() for _ in range(4)}
-    assert len(seen) > 1
+    with page.expect_response(re.compile("api/beat")):
+        page.get_by_label("beating").check()
+    canvas, seen = page.locator("canvas").first, set()
+    end = time.monotonic() + 30
+    while len(seen) < 3 and time.monotonic() < end:
+        seen.add(canvas.screenshot())
+    assert len(seen) == 3
 
 
 def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
@@ -201,7 +210,7 @@ def test_the_exported_page_opens_from_disk_and_offline(open_page, shipped, tmp_p
     settled(page)
     before = number_of(page, "lv_ef_pct")
     page.get_by_label("Severity").fill("0")
-    page.wait_for_function(f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
+    until(page, f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
     assert number_of(page, "lv_ef_pct") > before + 20
     assert page.get_by_label("Healthy heart").input_value() == "virtual002"
     assert page.get_by_role("button", name="Another version").is_disabled()

@@ -2,15 +2,19 @@
 
 import base64
 import gzip
+import hashlib
 import json
+import shlex
 
 import nibabel as nib
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from cardiomorph.cli import app
 from cardiomorph.synthesis.engine import synthesize_heart
-from cardiomorph.viewer.server import create_app
+from cardiomorph.synthesis.pipeline import recreate
+from cardiomorph.viewer.server import PAGE, create_app
 from cardiomorph.viewer.stage import Choice, Stage
 
 CHOICE = {"target": "DCM", "severity": 0.7, "seed": 3}
@@ -101,5 +105,95 @@ def test_headers_forbid_frames_and_foreign_scripts(client):
 
 
 def test_the_api_describes_itself(client):
-    paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/api/atlas", "/api/scene", "/api/images", "/api/volume.nii.gz"}
+    description = client.get("/openapi.json").json()
+    assert set(description["paths"]) == {
+        "/api/atlas",
+        "/api/latent",
+        "/api/scene",
+        "/api/images",
+        "/api/beat",
+        "/api/volume.nii.gz",
+        "/api/strip.png",
+        "/api/recipe",
+        "/api/report",
+    }
+    scene = description["paths"]["/api/scene"]["post"]["responses"]["200"]["content"]["application/json"]
+    assert scene["schema"]["$ref"].endswith("SceneFacts")
+    assert "swagger-ui-bundle.js" in client.get("/docs").text
+
+
+def test_the_beat_begins_at_ed_and_ends_at_es(client, atlas):
+    scene = client.post("/api/scene", json=CHOICE).json()
+    for images in ("false", "true"):
+        moments = [
+            json.loads(line) for line in client.post(f"/api/beat?images={images}", json=CHOICE).text.splitlines()
+        ]
+        assert [moment["systole"] for moment in moments] == pytest.approx(np.linspace(0, 1, 7))
+        for moment, phase in ((moments[0], "ED"), (moments[-1], "ES")):
+            assert moment["labels"] == scene["phases"][phase]["labels"]
+            assert moment["spacing_mm"] == pytest.approx(scene["phases"][phase]["spacing_mm"])
+        assert (moments[3]["image"] is not None) == (images == "true")
+
+
+def test_the_latent_room_places_every_healthy_heart(client, atlas):
+    facts = client.get("/api/latent").json()
+    assert {subject["id"] for subject in facts["subjects"]} == set(atlas.parents)
+    assert set(facts["ellipses"]) == set(atlas.groups)
+    np.testing.assert_allclose(facts["kendall"]["HCM"]["ES"], atlas.groups["HCM"].phases["ES"].kendall, atol=6e-4)
+    still = client.post("/api/scene", json=CHOICE | {"severity": 0, "source": facts["subjects"][0]["id"]}).json()
+    assert still["place"] == pytest.approx(facts["subjects"][0]["place"])
+
+
+def test_a_recipe_makes_the_same_heart(client, atlas, tmp_path):
+    recipe = client.post("/api/recipe", json=CHOICE).json()
+    (tmp_path / "provenance.json").write_text(json.dumps(recipe["provenance"]))
+    folder = recreate(tmp_path / "provenance.json", atlas, tmp_path / "out")
+    heart = synthesize_heart(atlas, Choice(**CHOICE).job())
+    again = nib.load(folder / f"{folder.name}_frame02_gt.nii.gz")
+    np.testing.assert_array_equal(np.asarray(again.dataobj), heart.labels["ES"].array)
+    assert shlex.split(recipe["command"])[:2] == ["cardiomorph", "synthesize"]
+    exec(recipe["python"].replace("heart_", f"{tmp_path}/heart_"), {})
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "heart_ES_label.nii.gz").dataobj), heart.labels["ES"].array)
+
+
+def test_the_command_of_a_recipe_makes_the_same_heart(client, atlas, tmp_path, monkeypatch):
+    command = shlex.split(client.post("/api/recipe", json=CHOICE | {"source": "virtual002"}).json()["command"])
+    monkeypatch.chdir(tmp_path)
+    app(command[1:], result_action="return_value")
+    heart = synthesize_heart(atlas, Choice(**CHOICE | {"source": "virtual002"}).job())
+    name = heart.job.name
+    found = nib.load(tmp_path / "hearts" / name / f"{name}_frame01_gt.nii.gz")
+    np.testing.assert_array_equal(np.asarray(found.dataobj), heart.labels["ED"].array)
+
+
+def test_a_strip_is_a_picture(client):
+    answer = client.get("/api/strip.png", params={"choice": json.dumps(CHOICE)})
+    assert answer.content.startswith(b"\x89PNG")
+    assert "virtual001_DCM_v01_s0700.png" in answer.headers["content-disposition"]
+
+
+def test_a_report_is_served_where_one_was_opened_and_nothing_beside_it(atlas, tmp_path):
+    (tmp_path / "report.html").write_text("<p>verdict</p>")
+    (tmp_path / "secret.txt").write_text("secret")
+    client = TestClient(create_app(Stage(atlas), report=tmp_path / "report.html"))
+    assert client.get("/api/report").text == "<p>verdict</p>"
+    for path in ("/api/secret.txt", "/secret.txt", "/assets/../../server.py", "/%2e%2e/server.py", "//etc/passwd"):
+        assert client.get(path).status_code == 404
+    assert TestClient(create_app(Stage(atlas))).get("/api/report").status_code == 422
+
+
+def test_a_server_for_this_machine_refuses_foreign_names(atlas):
+    client = TestClient(create_app(Stage(atlas), hosts=("127.0.0.1", "localhost")))
+    assert client.get("/api/atlas", headers={"host": "evil.example"}).status_code == 400
+    assert client.get("/api/atlas", headers={"host": "localhost:8765"}).status_code == 200
+
+
+def test_the_page_was_built_from_its_source():
+    """`make page` builds it; the digest is over names and bytes of everything that the page is made of."""
+    web = PAGE.parents[3] / "web"
+    files = ["index.html", "package-lock.json", "vite.config.ts"]
+    files += [f"{folder}/{path.name}" for folder in ("public", "src") for path in (web / folder).iterdir()]
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\n".encode() + (web / name).read_bytes())
+    assert (PAGE / "source.sha256").read_text().strip() == digest.hexdigest()

@@ -1,0 +1,113 @@
+"""Whatever `view` is given leads to an atlas, or to one clear error."""
+
+import json
+import shutil
+import socket
+
+import numpy as np
+import pytest
+
+from cardiomorph.cli import app
+from cardiomorph.errors import CardiomorphError
+from cardiomorph.latent.samplers import PopulationSampler
+from cardiomorph.synthesis.build import parents_of
+from cardiomorph.synthesis.pipeline import synthesize
+from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.viewer.opened import opened
+from cardiomorph.viewer.run import is_loopback, serve
+from cardiomorph.viewer.stage import Choice, Stage
+
+
+@pytest.fixture
+def hearts(atlas, tmp_path):
+    request = SynthesisRequest(targets=("HCM",), sources=("virtual",), parents=2, versions=1, images=False, seed=5)
+    return synthesize(atlas, tmp_path / "all" / "hearts", request)
+
+
+def test_nothing_a_name_and_a_folder_are_atlases(atlas):
+    assert opened(None).atlas.folder.name == "acdc-small"
+    assert opened("phantom-small").atlas.folder.name == "phantom-small"
+    assert opened(atlas.folder).atlas.identity == atlas.identity
+
+
+def test_a_synthesis_brings_its_hearts_and_finds_its_atlas(hearts, atlas):
+    found = opened(hearts)
+    assert found.atlas.identity == atlas.identity
+    assert found.hearts["virtual002_HCM_v01"] == Choice(source="virtual002", target="HCM", seed=5)
+    stage = Stage(found.atlas)
+    measures = json.loads((hearts / "virtual002_HCM_v01" / "measures.json").read_text())
+    assert stage.scene(found.hearts["virtual002_HCM_v01"]).measures["lv_mass_g"] == measures["lv_mass_g"]
+
+
+def test_a_moved_synthesis_finds_the_atlas_beside_it(hearts, atlas):
+    mark = json.loads((hearts / "synthesis.json").read_text())
+    (hearts / "synthesis.json").write_text(json.dumps(mark | {"atlas_folder": "/nowhere/atlas"}))
+    with pytest.raises(CardiomorphError, match="not there any more"):
+        opened(hearts)
+    shutil.copytree(atlas.folder, hearts.parent / "atlas")
+    assert opened(hearts).atlas.folder == hearts.parent / "atlas"
+
+
+def test_a_folder_of_parts_gives_hearts_and_report(hearts):
+    report = hearts.parent / "report" / "report.html"
+    report.parent.mkdir()
+    report.write_text("<p>")
+    found = opened(hearts.parent)
+    assert found.report == report
+    assert len(found.hearts) == 2
+    assert opened(report.parent).report == report
+
+
+def test_a_heart_of_a_sampler_with_settings_of_its_own_is_left_out(atlas, tmp_path):
+    request = SynthesisRequest(
+        targets=("HCM",), sources=("virtual",), parents=1, versions=1, images=False, sampler=PopulationSampler(stay=0.3)
+    )
+    assert opened(synthesize(atlas, tmp_path / "hearts", request)).hearts == {}
+
+
+@pytest.mark.parametrize("given", ["empty", "missing"])
+def test_anything_else_is_an_error_that_names_it(given, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CardiomorphError, match=rf"{given}.*no atlas, no synthesis and no report"):
+        opened(tmp_path / given)
+
+
+def test_a_cohort_brings_subjects_of_every_group(atlas, cohort):
+    stage = Stage(atlas)
+    stage.adopt(parents_of(cohort, atlas))
+    try:
+        groups = [group for group, _ in stage.subjects.values()]
+        assert groups[:3] == ["NOR"] * 3
+        assert set(groups) == {"NOR", "DCM", "HCM", "MINF", "RV"}
+        ill = next(name for name, (group, _) in stage.subjects.items() if group == "RV")
+        scene = stage.scene(Choice(source=ill, target="DCM", severity=0))
+        np.testing.assert_array_equal(scene.drawn.trajectory.codes["ED"], stage.subjects[ill][1].trajectory.codes["ED"])
+    finally:
+        for name, (group, _) in stage.subjects.items():
+            if group != "NOR":
+                del atlas.parents[name]
+
+
+def test_a_port_that_is_taken_is_named(atlas):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CardiomorphError, match=f"port {port}"):
+            serve(atlas.folder, port=port, browser=False)
+
+
+def test_only_loopback_is_loopback():
+    assert [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7", "example.org")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_the_command_exports_a_page(atlas, tmp_path):
+    app(["view", str(atlas.folder), "--export", str(tmp_path / "page.html")], result_action="return_value")
+    page = (tmp_path / "page.html").read_text()
+    assert '<script type="application/json" id="frozen">' in page
+    assert next(iter(atlas.parents)) in page

@@ -1,0 +1,105 @@
+"""Jobs take turns: in order, one at a time, no more than fit, none for a client that has gone."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from cardiomorph.viewer.server import create_app
+from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.turns import Busy, Gone, Turns
+from conftest import served
+
+CLIENTS, REQUESTS = 8, 200
+
+
+def run(work):
+    """In a thread of its own: the browser tests keep a loop in this one."""
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(asyncio.run, work).result()
+
+
+class Caller:
+    """A request whose client may leave."""
+
+    def __init__(self, gone=False):
+        self.gone = gone
+
+    async def is_disconnected(self):
+        return self.gone
+
+
+def test_jobs_run_one_at_a_time_in_the_order_they_came():
+    running, most, order = [], [], []
+
+    def job(number):
+        running.append(number)
+        most.append(len(running))
+        threading.Event().wait(0.01)
+        order.append(running.pop())
+
+    async def all_of_them():
+        turns = Turns()
+        await asyncio.gather(*(turns.run(Caller(), lambda n=n: job(n)) for n in range(6)))
+        return turns.taken
+
+    assert run(all_of_them()) == 0
+    assert (order, max(most)) == (list(range(6)), 1)
+
+
+def test_a_full_line_says_so_and_those_who_left_are_passed_over():
+    async def scenario():
+        turns, done, release = Turns(places=2), [], threading.Event()
+        first = asyncio.create_task(turns.run(Caller(), release.wait))
+        left = asyncio.create_task(turns.run(Caller(gone=True), lambda: done.append("left")))
+        await asyncio.sleep(0.02)
+        with pytest.raises(Busy):
+            await turns.run(Caller(), lambda: done.append("late"))
+        release.set()
+        await first
+        with pytest.raises(Gone):
+            await left
+        await turns.run(Caller(), lambda: done.append("next"))
+        return done
+
+    assert run(scenario()) == ["next"]
+
+
+def test_others_are_served_between_the_items_of_a_stream():
+    async def scenario():
+        turns, seen = Turns(), []
+
+        async def stream():
+            async for item in turns.each(Caller(), iter("abc")):
+                seen.append(item)
+
+        async def other():
+            await asyncio.sleep(0)
+            seen.append(await turns.run(Caller(), lambda: "other"))
+
+        await asyncio.gather(stream(), other())
+        return seen
+
+    seen = run(scenario())
+    assert sorted(seen) == ["a", "b", "c", "other"]
+    assert seen[-1] != "other"
+
+
+def test_two_hundred_requests_of_eight_clients_are_all_answered_right(atlas):
+    stage = Stage(atlas, scenes=16)
+    wanted = [Choice(target="HCM", severity=(n % 20) / 20) for n in range(REQUESTS)]
+    with served(create_app(stage)) as address, ThreadPoolExecutor(CLIENTS) as clients:
+
+        def ask(choice):
+            return httpx.post(f"{address}api/scene", json=choice.model_dump(), timeout=60)
+
+        answers = list(clients.map(ask, wanted))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [answer.json()["choice"] for answer in answers] == [choice.model_dump(mode="json") for choice in wanted]
+    by_choice = {}
+    for choice, answer in zip(wanted, answers, strict=True):
+        facts = answer.json()
+        assert by_choice.setdefault(choice, facts) == facts
+    assert len(stage._scenes.found) <= 16
