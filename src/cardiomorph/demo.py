@@ -7,6 +7,8 @@ good it can get.
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 from cardiomorph.data.cohort import prepare_cohort
@@ -59,8 +61,15 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     synthesize(atlas, output / "hearts", request)
     console.rule("report")
     page = evaluate(output / "hearts", output / "report", against=cohort, segmenter=output / "segmenter").page
-    console.print(f"\nOpen {page} in a browser; the hearts are in {output / 'hearts'}.")
+    console.print(f"\nThe report is {page}, the hearts are in {output / 'hearts'}. To turn them under your hand:")
+    console.print(f"  {_command()} view {output}")
     return page
+
+
+def _command() -> str:
+    """How this program was called, so that the advice works outside its environment too."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "cardiomorph" and not shutil.which("cardiomorph") else "cardiomorph"
 
 
 def _train_tiny(cohort: Path, output: Path, seed: int) -> None:

@@ -76,6 +76,7 @@ def test_a_lossless_model_loses_nothing_and_equalising_shifts_no_volume(subjects
         assert report[part] == dict.fromkeys([*NAMES, "mean"], 1.0)
     assert set(report["volume_bias_pct"]) == NAMES
     assert max(abs(bias) for bias in report["volume_bias_pct"].values()) < 1.5
+    assert report["invalid_slices_pct"]["rebuilt"] == report["invalid_slices_pct"]["real"] < 50
 
 
 def test_an_untrained_model_is_measured_too(subjects):

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import pytest
 
 from cardiomorph.viewer.server import create_app
@@ -89,7 +90,8 @@ def test_others_are_served_between_the_items_of_a_stream():
 
 def test_two_hundred_requests_of_eight_clients_are_all_answered_right(atlas):
     stage = Stage(atlas, scenes=16)
-    wanted = [Choice(target="HCM", severity=(n % 20) / 20) for n in range(REQUESTS)]
+    steps = np.random.default_rng(0).integers(20, size=REQUESTS)
+    wanted = [Choice(target="HCM", severity=step / 20) for step in steps.tolist()]
     with served(create_app(stage)) as address, ThreadPoolExecutor(CLIENTS) as clients:
 
         def ask(choice):
