@@ -60,7 +60,12 @@ def test_a_folder_of_parts_gives_hearts_and_report(hearts):
 
 def test_a_heart_of_a_sampler_with_settings_of_its_own_is_left_out(atlas, tmp_path):
     request = SynthesisRequest(
-        targets=("HCM",), sources=("virtual",), parents=1, versions=1, images=False, sampler=PopulationSampler(shrinkage=0.5)
+        targets=("HCM",),
+        sources=("virtual",),
+        parents=1,
+        versions=1,
+        images=False,
+        sampler=PopulationSampler(shrinkage=0.5),
     )
     assert opened(synthesize(atlas, tmp_path / "hearts", request)).hearts == {}
 

@@ -48,14 +48,18 @@ class _Tables:
         self.scales = [torch.empty(0, layer.norm.num_features, device=device) for layer in self.layers]
         self.shifts = [torch.empty(0, layer.norm.num_features, device=device) for layer in self.layers]
 
-    def index(self, codes: Tensor) -> Tensor | None:
-        """Row of every neighbourhood; None where so many are new that every pixel is better evaluated by itself."""
+    def index(self, codes: Tensor, *, always: bool = False) -> Tensor | None:
+        """Row of every neighbourhood; None where so many are new that every pixel is better evaluated by itself.
+
+        Args:
+            always: learn them all the same.
+        """
         flat = codes.flatten()
         position = self._positions(flat)
         unknown = self._unknown(flat, position)
         if bool(unknown.any()):
             new = torch.unique(flat[unknown])
-            if len(new) > DENSE_ABOVE * len(flat):
+            if len(new) > DENSE_ABOVE * len(flat) and not always:
                 return None
             if len(self.codes) + len(new) > MAX_ROWS:
                 self.forget()
