@@ -203,8 +203,9 @@ def measure_startup(atlas: Atlas) -> None:
         keep(key, best_of(lambda command=command: subprocess.run(command, check=True, capture_output=True), 5))
 
 
+ALONE = 100
 _COHORT = """
-import json, resource, sys, time
+import json, os, re, sys, time
 from pathlib import Path
 import torch
 from cardiomorph.latent.atlas import Atlas
@@ -214,40 +215,53 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     atlas, output, hearts, workers = Atlas(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     request = SynthesisRequest(sources=("virtual",), parents=hearts, targets=("HCM",), versions=1)
-    times, began = [], time.perf_counter()
+    times, memory, began = [], [], time.perf_counter()
+    def largest_mb():
+        me = os.getpid()
+        pids = Path(f"/proc/{me}/task/{me}/children").read_text().split() if workers > 1 else [me]
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        return max(int(re.search(r"VmRSS:\\s+(\\d+)", text)[1]) / 1024 for text in texts if "VmRSS" in text)
     original = pipeline.track
     def timed(items, title, total):
         for item in original(items, title, total):
             times.append(time.perf_counter() - began)
+            memory.append(largest_mb())
             yield item
     pipeline.track = timed
     pipeline.synthesize(atlas, output, request, workers=workers)
-    who = resource.RUSAGE_CHILDREN if workers > 1 else resource.RUSAGE_SELF
-    print(json.dumps({"times": times, "rss_mb": resource.getrusage(who).ru_maxrss / 1024}))
+    print(json.dumps({"times": times, "memory": memory}))
 """
 
 
 def measure_cohort(atlas: Atlas, hearts: int) -> None:
-    """Throughput of one and of two workers of one thread each, after the first heart; memory; time per heart."""
+    """Throughput of one and of two workers of one thread each, after the first heart; memory; time per heart.
+
+    One worker makes no more than `ALONE` hearts: its throughput is known by then.
+    """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "cohort.py"
         script.write_text(_COHORT)
         for workers in (1, 2):
-            arguments = [str(atlas.folder), f"{folder}/{workers}", str(hearts), str(workers)]
+            count = hearts if workers > 1 else min(hearts, ALONE)
+            arguments = [str(atlas.folder), f"{folder}/{workers}", str(count), str(workers)]
             done = subprocess.run([sys.executable, str(script), *arguments], check=True, capture_output=True, text=True)
             found[workers] = json.loads(done.stdout.splitlines()[-1])
     rates = {w: (len(f["times"]) - w) / (f["times"][-1] - f["times"][w - 1]) for w, f in found.items()}
     keep("cohort.hearts", hearts)
     keep("cohort.two_worker_speedup", rates[2] / rates[1])
     keep("cohort.hearts_per_minute", 60 * rates[2])
-    keep("cohort.peak_rss_mb", max(f["rss_mb"] for f in found.values()))
-    halves = np.array_split(np.diff(found[1]["times"]), 2)
+    keep("cohort.peak_rss_mb", max(max(f["memory"]) for f in found.values()))
+    keep("cohort.rss_mb_at_heart_10", found[2]["memory"][min(9, hearts - 1)])
+    keep("cohort.rss_mb_at_last_heart", found[2]["memory"][-1])
+    halves = np.array_split(np.diff(found[2]["times"]), 2)
     keep("cohort.second_half_over_first", float(halves[1].mean() / halves[0].mean()))
     with PATH.with_name("cohort_times.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["workers", "heart", "seconds"])
-        writer.writerows((w, k + 1, round(t, 3)) for w, f in found.items() for k, t in enumerate(f["times"]))
+        writer.writerow(["workers", "heart", "seconds", "rss_mb"])
+        for workers, run in found.items():
+            rows = zip(run["times"], run["memory"], strict=True)
+            writer.writerows((workers, k + 1, round(t, 2), round(m)) for k, (t, m) in enumerate(rows))
 
 
 PARTS = {

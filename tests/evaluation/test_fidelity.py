@@ -196,15 +196,27 @@ def test_a_painted_phantom_has_the_measures_it_was_painted_with():
     assert found["myocardium_sd"] == pytest.approx(0)
     assert found["contrast"] == pytest.approx(0.7)
     assert found["background"] == pytest.approx((-0.9 * (1600 - 500) - 0.9 * 800 - 0.5 * 800) / 2700)
+    assert found["papillary"] == 0
     assert found["noise"] == pytest.approx(np.mean([noise_level(image) for image in images]))
     assert found["sharpness"] == pytest.approx(sharpness(images[0], labels[0] > 0))
+
+
+def test_papillary_muscle_is_what_is_dark_in_the_cavity_but_for_its_rim():
+    labels = np.full((1, 30, 30), Label.MYOCARDIUM, np.uint8)
+    labels[0, 5:25, 5:25] = Label.LV
+    images = np.where(labels == Label.LV, 0.6, -0.2)
+    images[0, 5, 5:25] = -0.2
+    images[0, 10:14, 10:15] = 0.1
+    assert intensity_measures(images, labels)["papillary"] == pytest.approx(20 / 18**2)
+    images[0, 10:14, 10:15] = 0.25
+    assert intensity_measures(images, labels)["papillary"] == 0
 
 
 def test_an_absent_class_has_no_brightness():
     images = np.zeros((1, 20, 20))
     found = intensity_measures(images, np.zeros(images.shape, np.uint8))
     assert found["background"] == found["noise"] == 0
-    absent = {"blood", "blood_sd", "myocardium", "myocardium_sd", "contrast", "sharpness"}
+    absent = {"blood", "blood_sd", "myocardium", "myocardium_sd", "contrast", "papillary", "sharpness"}
     assert {key for key, value in found.items() if value is None} == absent
     wall = np.full(images.shape, Label.MYOCARDIUM, np.uint8)
     found = intensity_measures(images, wall)

@@ -40,6 +40,17 @@ def test_a_shift_moves_the_codes_by_standard_deviations(stage, atlas):
     np.testing.assert_allclose(change[:, [0, 2, 3]], 0)
 
 
+def test_a_parent_is_painted_once_whatever_disease_it_is_on_its_way_to(stage, monkeypatch):
+    painted, original = [], module.image_slices
+    monkeypatch.setattr(module, "image_slices", lambda *given: painted.append(given) or original(*given))
+    first = dict(stage.images(Choice(target="DCM", severity=0)))
+    second = dict(stage.images(Choice(target="HCM", severity=0, sampler="paper")))
+    assert len(painted) == 2
+    np.testing.assert_array_equal(first["ES"], second["ES"])
+    assert len(dict(stage.images(Choice(target="HCM", severity=0, version=2)))) == 2
+    assert len(painted) == 4
+
+
 def test_what_was_made_is_kept_for_a_while_and_no_longer(stage, monkeypatch):
     made = []
     original = module.draw_heart

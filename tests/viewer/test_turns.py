@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
 
+from cardiomorph.viewer import stage as module
 from cardiomorph.viewer.server import create_app
 from cardiomorph.viewer.stage import Choice, Stage
 from cardiomorph.viewer.turns import Busy, Gone, Turns
@@ -105,3 +107,23 @@ def test_two_hundred_requests_of_eight_clients_are_all_answered_right(atlas):
         facts = answer.json()
         assert by_choice.setdefault(choice, facts) == facts
     assert len(stage._scenes.found) <= 16
+
+
+def test_a_heart_that_nobody_waits_for_any_more_is_not_painted(atlas, monkeypatch):
+    painting, painted = threading.Event(), []
+
+    def slow(atlas, drawn, phase, labels):
+        painted.append(drawn.job.target)
+        painting.set()
+        time.sleep(0.4)
+        return np.zeros(labels.shape, np.float32)
+
+    monkeypatch.setattr(module, "image_slices", slow)
+    with served(create_app(Stage(atlas))) as address, ThreadPoolExecutor(1) as other:
+        patient = other.submit(httpx.post, f"{address}api/images", json={"target": "DCM"}, timeout=30)
+        painting.wait(20)
+        with pytest.raises(httpx.TimeoutException):
+            httpx.post(f"{address}api/images", json={"target": "HCM"}, timeout=0.1)
+        assert len(patient.result().text.splitlines()) == 2
+        assert httpx.post(f"{address}api/scene", json={"target": "DCM"}, timeout=30).status_code == 200
+    assert set(painted) == {"DCM"}

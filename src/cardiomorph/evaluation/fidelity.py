@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy.ndimage import convolve
+from scipy.ndimage import binary_erosion, convolve
 from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 from skimage.metrics import structural_similarity
@@ -124,7 +124,8 @@ def sharpness(image: NDArray[np.floating], heart: NDArray[np.bool_]) -> float | 
 def intensity_measures(images: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, float | None]:
     """Brightness, contrast, noise and sharpness of (n, x, y) slices in [-1, 1]; None where a class is absent.
 
-    ``blood`` is the mean over both cavities, ``contrast`` blood minus myocardium.
+    ``blood`` is the mean over both cavities, ``contrast`` blood minus myocardium, ``papillary`` the share of the LV's
+    cavity that is darker than half-way from its median to the wall's: muscle that no label holds.
     """
     blood = images[np.isin(labels, (Label.LV, Label.RV))]
     wall = images[labels == Label.MYOCARDIUM]
@@ -137,9 +138,20 @@ def intensity_measures(images: NDArray[np.floating], labels: NDArray[np.integer]
         "myocardium_sd": float(wall.std()) if wall.size else None,
         "background": _mean(background),
         "contrast": float(blood.mean() - wall.mean()) if blood.size and wall.size else None,
+        "papillary": _dark_share(images, labels),
         "noise": float(np.mean([noise_level(image) for image in images])),
         "sharpness": float(np.mean(edges)) if edges else None,
     }
+
+
+def _dark_share(images: NDArray[np.floating], labels: NDArray[np.integer]) -> float | None:
+    """Without the cavity's rim, which is blood and wall in one pixel."""
+    inside = np.stack([binary_erosion(label == Label.LV) for label in labels])
+    wall = images[labels == Label.MYOCARDIUM]
+    if not inside.any() or not wall.size:
+        return None
+    halfway = 0.5 * (np.median(images[inside]) + np.median(wall))
+    return float((images[inside] < halfway).mean())
 
 
 def _mean(values: NDArray[np.floating]) -> float | None:

@@ -178,7 +178,7 @@ class Stage:
         for phase in PHASES:
             with self.lock:
                 painted = self._pictures.get(
-                    (choice, phase),
+                    (_look(choice), phase),
                     lambda phase=phase: image_slices(self.atlas, scene.drawn, phase, scene.labels[phase]),  # type: ignore[misc]
                 )
             if painted is not None:
@@ -212,6 +212,11 @@ class Stage:
             return placed(scene.drawn, phase, scene.labels[phase], "label")
         found = dict(self.images(choice)).get(phase)
         return None if found is None else placed(scene.drawn, phase, found, "image")
+
+
+def _look(choice: Choice) -> Choice:
+    """What an image depends on: a parent looks the same on its way to any disease."""
+    return choice if choice.severity else choice.model_copy(update={"target": HEALTHY, "sampler": "population"})
 
 
 def _between(drawn: Drawn, systole: float) -> Drawn:

@@ -11,7 +11,17 @@ from cardiomorph.evaluation import fidelity
 from cardiomorph.evaluation.examination import Record
 from cardiomorph.evaluation.summary.common import Summary, distances_with_floors, known_values
 
-INTENSITIES = ("blood", "blood_sd", "myocardium", "myocardium_sd", "background", "contrast", "noise", "sharpness")
+INTENSITIES = (
+    "blood",
+    "blood_sd",
+    "myocardium",
+    "myocardium_sd",
+    "background",
+    "contrast",
+    "papillary",
+    "noise",
+    "sharpness",
+)
 SPACES = ("own", "imagenet")
 # Hearts whose features are kept in memory, slices of each; repeats of a distance between random halves of hearts;
 # slices that coverage is counted over.
