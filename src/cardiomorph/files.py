@@ -118,3 +118,14 @@ def digest(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise CardiomorphError(f"cannot be read ({error.strerror or error})", where=path) from error
+
+
+def check_format(facts: Any, wanted: int, where: Path) -> None:
+    """Raises `CardiomorphError` where a description is of another layout than this version reads."""
+    found = facts.get("format") if isinstance(facts, dict) else None
+    if found != wanted:
+        raise CardiomorphError(
+            f"is in format {found}; this version reads format {wanted}",
+            where=where,
+            fix="Make it again with this version, or read it with the version that made it",
+        )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -158,3 +159,12 @@ def test_a_damaged_subject_is_named(damage, cohort, tmp_path):
 def test_a_missing_subject_is_named(cohort):
     with pytest.raises(CardiomorphError, match=r"nobody.safetensors: is not a prepared subject"):
         cohort.load("nobody")
+
+
+def test_a_cohort_of_another_format_is_not_read(cohort, tmp_path):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, folder)
+    settings = json.loads((folder / "cohort.json").read_text())
+    (folder / "cohort.json").write_text(json.dumps(settings | {"format": 2}))
+    with pytest.raises(CardiomorphError, match=r"cohort\.json: is in format 2; this version reads format 1"):
+        Cohort(folder)

@@ -103,6 +103,14 @@ def test_a_folder_without_atlas_is_an_error(tmp_path):
         Atlas(tmp_path)
 
 
+@pytest.mark.parametrize("change", [{"format": 99}, {"format": None}])
+def test_an_atlas_of_another_format_is_not_read(change, folder):
+    description = json.loads((folder / "atlas.json").read_text())
+    (folder / "atlas.json").write_text(json.dumps(description | change))
+    with pytest.raises(CardiomorphError, match=r"atlas\.json: is in format (99|None); this version reads format 1"):
+        Atlas(folder)
+
+
 @pytest.mark.parametrize("name, what", [("statistics", "groups"), ("parents", "parents")])
 @pytest.mark.parametrize("damage", ["missing", "text", "cut", "other keys"])
 def test_a_damaged_file_is_an_error_that_names_it(name, what, damage, folder):

@@ -1,7 +1,9 @@
 """The page in a real browser, over a real server with a model that ships."""
 
 import json
+import os
 import re
+import shutil
 import time
 from io import BytesIO
 
@@ -9,14 +11,53 @@ import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from serving import served
 
-from cardiomorph.latent.library import shipped_atlases
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import find_atlas, shipped_atlases
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.viewer.export import frozen_page
-from cardiomorph.viewer.stage import Choice
+from cardiomorph.viewer.server import create_app
+from cardiomorph.viewer.stage import Choice, Stage
 
 pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
 WAIT_MS = 60_000
+FLAGS = (
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--enable-unsafe-swiftshader",
+)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The stage of a model that ships."""
+    return Stage(Atlas(find_atlas("acdc-small")))
+
+
+@pytest.fixture(scope="module")
+def address(shipped):
+    with served(create_app(shipped)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser. Without Chromium the test skips, unless CARDIOMORPH_BROWSER=required."""
+    path = shutil.which("chromium")
+    if path is None:
+        if os.environ.get("CARDIOMORPH_BROWSER") == "required":
+            pytest.fail("Chromium is required here and missing: apt-get install chromium")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
@@ -173,6 +214,19 @@ def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
     page.wait_for_selector(".problem:visible")
     assert "has no group 'XYZ'" in page.locator(".problem").inner_text()
     page.close()
+
+
+def test_a_token_in_the_address_opens_the_page_and_leaves_the_address(chromium, open_page, shipped):
+    with served(create_app(shipped, token="s3cret")) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.get_by_text("this server asks for its token").wait_for()
+        page.close()
+        page = open_page(f"{address}#token=s3cret")
+        settled(page)
+        assert "s3cret" not in page.url
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

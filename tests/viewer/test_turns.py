@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import numpy as np
 import pytest
+from serving import served
 
 from cardiomorph.viewer import stage as module
 from cardiomorph.viewer.server import create_app
 from cardiomorph.viewer.stage import Choice, Stage
 from cardiomorph.viewer.turns import Busy, Gone, Turns
-from conftest import served
 
 CLIENTS, REQUESTS = 8, 200
 

@@ -14,8 +14,8 @@ import { downloads, nameOf, recipeText } from "./takealong";
 import { opponent } from "./versus";
 
 const PLAY_MS = 5000;
-const LIVE_PAGES = ["Numbers", "Wall", "Latent room", "Take along"] as const;
-type Page = (typeof LIVE_PAGES)[number];
+const PAGES = ["Numbers", "Wall", "Latent room", "Take along"] as const;
+type Page = (typeof PAGES)[number];
 
 export class App {
   private choice: Choice;
@@ -109,7 +109,7 @@ export class App {
   private tabs(): HTMLElement {
     const buttons: HTMLElement[] = [];
     const panels: HTMLElement[] = [];
-    LIVE_PAGES.forEach((name, index) => {
+    PAGES.forEach((name, index) => {
       const content = el("div", { role: "tabpanel", id: `page-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0, hidden: index > 0 });
       const tab = el("button", {
         type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `page-${index}`, "aria-selected": String(index === 0),
@@ -117,7 +117,7 @@ export class App {
         click: () => select(index),
         keydown: (event) => {
           const step = { ArrowRight: 1, ArrowLeft: -1 }[(event as KeyboardEvent).key];
-          if (step !== undefined) select((index + step + LIVE_PAGES.length) % LIVE_PAGES.length, true);
+          if (step !== undefined) select((index + step + PAGES.length) % PAGES.length, true);
         },
       }, name);
       buttons.push(tab);

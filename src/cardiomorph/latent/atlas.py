@@ -25,7 +25,7 @@ from safetensors.numpy import save
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest, read_json, write_bytes, write_json
+from cardiomorph.files import check_format, digest, read_json, write_bytes, write_json
 from cardiomorph.latent.appearance import AppearanceStatistics
 from cardiomorph.latent.statistics import GroupStatistics, JointStatistics, PhaseStatistics
 from cardiomorph.latent.trajectory import Trajectory
@@ -94,6 +94,7 @@ class Atlas:
             raise CardiomorphError(
                 "does not describe an atlas", where=self.folder / _DESCRIPTION, fix="Make the atlas again"
             )
+        check_format(self.description, FORMAT, self.folder / _DESCRIPTION)
         for kind, wanted in self.description["models"].items():
             found = model_digest(self.folder / kind) if (self.folder / kind).is_dir() else None
             if found != wanted:
