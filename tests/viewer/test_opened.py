@@ -48,12 +48,13 @@ def test_a_moved_synthesis_finds_the_atlas_beside_it(hearts, atlas):
     assert opened(hearts).atlas.folder == hearts.parent / "atlas"
 
 
-def test_a_folder_of_parts_gives_hearts_and_report(hearts):
+def test_a_folder_of_parts_gives_hearts_report_and_cohort(hearts, cohort):
+    (hearts.parent / "cohort").symlink_to(cohort.folder)
     report = hearts.parent / "report" / "report.html"
     report.parent.mkdir()
     report.write_text("<p>")
     found = opened(hearts.parent)
-    assert found.report == report
+    assert (found.report, found.cohort) == (report, hearts.parent / "cohort")
     assert len(found.hearts) == 2
     assert opened(report.parent).report == report
 

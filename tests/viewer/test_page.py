@@ -241,6 +241,17 @@ def test_nothing_is_inaccessible(scheme, open_page, address):
         assert found.violations_count == 0, found.generate_report()
 
 
+def test_a_report_opens_beside_the_page(open_page, shipped, tmp_path):
+    (tmp_path / "report.html").write_text("<!doctype html><title>r</title><h1>Verdict</h1>")
+    hearts = {"first": Choice(source="virtual003", target="RV", seed=2)}
+    with served(create_app(shipped, hearts=hearts, report=tmp_path / "report.html")) as address:
+        page = open_page(address)
+        assert page.get_by_label("Healthy heart").input_value() == "virtual003"
+        with page.context.expect_page() as opening:
+            page.get_by_role("button", name="Report").click()
+        opening.value.get_by_role("heading", name="Verdict").wait_for()
+
+
 def test_a_tablet_needs_no_sideways_scrolling(open_page, address):
     page = open_page(address, width=820, height=1180)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

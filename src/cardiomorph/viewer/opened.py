@@ -21,11 +21,12 @@ REPORT_PAGE = "report.html"
 
 @dataclass(frozen=True)
 class Opened:
-    """An atlas to morph with, hearts to begin with by name, and a report to read."""
+    """An atlas to morph with, hearts to begin with by name, a report to read, a cohort to see on the map."""
 
     atlas: Atlas
     hearts: Mapping[str, Choice] = field(default_factory=dict)
     report: Path | None = None
+    cohort: Path | None = None
 
 
 def opened(given: str | Path | None) -> Opened:
@@ -45,10 +46,11 @@ def opened(given: str | Path | None) -> Opened:
         return Opened(Atlas(find_atlas(default_atlas())), report=folder / REPORT_PAGE)
     parts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     reports = [path / REPORT_PAGE for path in parts if (path / REPORT_PAGE).is_file()]
+    cohorts = [path for path in parts if (path / "cohort.json").is_file()]
     for mark in ("synthesis.json", "atlas.json"):
         for part in parts:
             if (part / mark).is_file():
-                return replace(opened(part), report=reports[0] if reports else None)
+                return replace(opened(part), report=next(iter(reports), None), cohort=next(iter(cohorts), None))
     raise CardiomorphError(
         "is no atlas, no synthesis and no report",
         where=folder,

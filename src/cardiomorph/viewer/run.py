@@ -86,6 +86,7 @@ def is_loopback(host: str) -> bool:
 def _staged(given: Path | None, cohort: Path | None) -> tuple[Opened, Stage]:
     found = opened(given)
     stage = Stage(found.atlas)
+    cohort = cohort or found.cohort
     if cohort is not None:
         stage.adopt(parents_of(Cohort(cohort), found.atlas))
     return found, stage
