@@ -77,6 +77,7 @@ def test_a_volume_downloads_as_nifti(kind, client, atlas, tmp_path):
         ({"target": "XYZ"}, "has no group 'XYZ'"),
         ({"source": "../../etc/passwd"}, "no healthy subject '../../etc/passwd'"),
         ({"sampler": "magic"}, "no sampler 'magic'"),
+        ({"shift": [0, 99]}, "less than or equal to 10"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
     ],
 )

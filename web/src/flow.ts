@@ -6,6 +6,11 @@ export class Latest<W> {
 
   constructor(private readonly work: (wish: W) => Promise<void>) {}
 
+  /** Whether something newer than what is at work is wanted. */
+  get wanted(): boolean {
+    return this.waiting !== null;
+  }
+
   async want(wish: W): Promise<void> {
     this.waiting = { wish };
     if (this.running) return;

@@ -7,6 +7,8 @@ import { HeartView, type Drawn, type Look } from "./heartview";
 
 export type Show = Phase | "beat";
 
+const REST_MS = 120;
+
 export class Side {
   scene: Scene | null = null;
   images: Partial<Record<Phase, Uint8Array>> = {};
@@ -74,6 +76,9 @@ export class Side {
   private async paint(choice: Choice): Promise<void> {
     const signal = this.painting.begin();
     this.working(true);
+    // A hand that is still moving would have to wait behind the painting of where it was.
+    await new Promise((rested) => setTimeout(rested, REST_MS));
+    if (signal.aborted || this.scenes.wanted) return;
     try {
       for await (const { phase, image } of this.source.images(choice, signal)) {
         if (signal.aborted) return;

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,9 @@ class Choice(BaseModel):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     version: int = Field(1, ge=1, le=9999)
     severity: float = Field(1.0, ge=0, le=1)
-    shift: tuple[float, ...] = Field((), max_length=64, description="added to every slice's codes, in SDs by dimension")
+    shift: tuple[Annotated[float, Field(ge=-10, le=10)], ...] = Field(
+        (), max_length=64, description="added to every slice's codes, in SDs by dimension"
+    )
 
     def job(self) -> HeartJob:
         """The job that makes this heart, but for the shift. Raises `CardiomorphError` for an unknown sampler."""
