@@ -64,6 +64,7 @@ export class Side {
     try {
       this.scene = await this.source.scene(choice);
     } catch (error) {
+      this.working(false);
       this.failed((error as Error).message);
       return;
     }
