@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, expanded, neighbourhood_codes
 from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade, SpadeBlock, scaled
 
-MAX_ROWS = 32_768
-"""Neighbourhoods kept a resolution; a few thousand are all that smooth anatomy has."""
+MAX_ROWS = 12_288
+"""Neighbourhoods kept a resolution: those of three hearts or so, which is as many as pays. With more, memory would grow for a
+hundred hearts."""
 
 _CHUNK = 256
 """Rows evaluated at once, always as many: the last bits of a matrix product may depend on its size, and a heart's bytes
