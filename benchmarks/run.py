@@ -155,6 +155,7 @@ def measure_subject(atlas: Atlas) -> None:
     shape, image = wide_models(atlas)
     wide = SimpleNamespace(
         folder=atlas.folder,
+        backend=atlas.backend,
         parents={},
         identity=atlas.identity,
         description=atlas.description,
@@ -233,6 +234,46 @@ if __name__ == "__main__":
 """
 
 
+_SPIN = """
+import sys, time
+import torch
+torch.set_num_threads(1)
+layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
+x = torch.randn(1, 64, 64, 64).contiguous(memory_format=torch.channels_last)
+count = 0
+with torch.inference_mode():
+    for _ in range(50):
+        layer(x)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    end = time.perf_counter() + 8
+    while time.perf_counter() < end:
+        layer(x)
+        count += 1
+print(count)
+"""
+
+
+def machine_scaling() -> float:
+    """What two processes of one thread do together, by what one does alone: a convolution whose data fit the cache.
+
+    No pair of workers can do better than the machine under them: its two processors may be one core's two threads.
+    """
+
+    def done(copies: int) -> int:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        running = [subprocess.Popen([sys.executable, "-c", _SPIN], **pipes) for _ in range(copies)]
+        for process in running:
+            process.stdout.readline()
+        for process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        return sum(int(process.communicate()[0]) for process in running)
+
+    alone = [done(1), done(1)]
+    return done(2) / float(np.mean(alone))
+
+
 def measure_cohort(atlas: Atlas, hearts: int) -> None:
     """Throughput of one and of two workers of one thread each, after the first heart; memory; time per heart.
 
@@ -249,6 +290,7 @@ def measure_cohort(atlas: Atlas, hearts: int) -> None:
             found[workers] = json.loads(done.stdout.splitlines()[-1])
     rates = {w: (len(f["times"]) - w) / (f["times"][-1] - f["times"][w - 1]) for w, f in found.items()}
     keep("cohort.hearts", hearts)
+    keep("cohort.machine_scaling", machine_scaling())
     keep("cohort.two_worker_speedup", rates[2] / rates[1])
     keep("cohort.hearts_per_minute", 60 * rates[2])
     keep("cohort.peak_rss_mb", max(max(f["memory"]) for f in found.values()))

@@ -58,7 +58,14 @@ def under_load(client: httpx.Client, pid: int) -> dict[str, float]:
         status = client.post("/api/scene", json=choice).status_code
         return time.perf_counter() - start, status
 
+    def labels() -> float:
+        choice = {"target": "HCM", "severity": (next(severities) % 1000) / 1000}
+        start = time.perf_counter()
+        client.post("/api/labels", json=choice).raise_for_status()
+        return time.perf_counter() - start
+
     ask(0)
+    first = [labels() for _ in range(20)]
     alone = [ask(0)[0] for _ in range(20)]
     memory, answers = [], []
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -69,6 +76,7 @@ def under_load(client: httpx.Client, pid: int) -> dict[str, float]:
     return {
         "requests": len(answers),
         "lost": sum(status != 200 for _, status in answers),
+        "labels_alone_median_ms": round(1000 * float(np.median(first))),
         "alone_median_ms": round(1000 * float(np.median(alone))),
         "median_ms": round(1000 * float(np.median(seconds))),
         "p95_ms": round(1000 * float(np.percentile(seconds, 95))),

@@ -113,6 +113,7 @@ def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
     assert number_of(page, "lv_mass_g") == pytest.approx(measures["lv_mass_g"], abs=0.5)
     settled(page)
     assert pixels(page)[..., :3].std() > 0.1
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
 def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, address):

@@ -45,6 +45,8 @@ def test_a_scene_is_the_heart_that_synthesize_makes(client, atlas):
         np.testing.assert_array_equal(np.moveaxis(labels, 0, -1), heart.labels[phase].array)
         assert facts["spacing_mm"] == list(heart.labels[phase].spacing_mm)
         assert 0 <= facts["invalid_slices"] <= facts["slices"]
+    first = client.post("/api/labels", json=CHOICE).json()
+    assert all(first["phases"][phase]["labels"] == scene["phases"][phase]["labels"] for phase in ("ED", "ES"))
     assert scene["measures"]["lv_ef_pct"] == heart.measures["lv_ef_pct"]
 
 
@@ -110,6 +112,7 @@ def test_the_api_describes_itself(client):
     assert set(description["paths"]) == {
         "/api/atlas",
         "/api/latent",
+        "/api/labels",
         "/api/scene",
         "/api/images",
         "/api/beat",

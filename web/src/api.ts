@@ -89,6 +89,7 @@ interface WirePhase extends Omit<PhaseScene, "labels"> {
   spacing_mm: Triple;
   labels: string;
 }
+type WireSlices = Pick<WirePhase, "shape" | "spacing_mm" | "labels">;
 type WireScene = Omit<Scene, "phases"> & { phases: Record<Phase, WirePhase> };
 interface WirePainted {
   phase: Phase;
@@ -107,6 +108,7 @@ export interface Source {
   readonly live: boolean;
   atlas(): Promise<Atlas>;
   latent(): Promise<Latent>;
+  labels(choice: Choice): Promise<Record<Phase, Slices>>;
   scene(choice: Choice): Promise<Scene>;
   images(choice: Choice, signal: AbortSignal): AsyncGenerator<{ phase: Phase; image: Uint8Array }>;
   beat(choice: Choice, images: boolean, signal: AbortSignal): AsyncGenerator<Moment>;
@@ -126,6 +128,16 @@ async function sceneOf(wire: WireScene): Promise<Scene> {
   return { ...wire, phases: { ED: ed!, ES: es! } };
 }
 
+async function labelsOf({ phases }: { phases: Record<Phase, WireSlices> }): Promise<Record<Phase, Slices>> {
+  const [ed, es] = await Promise.all(
+    PHASES.map(async (phase): Promise<Slices> => {
+      const { shape, spacing_mm, labels } = phases[phase];
+      return { shape, spacing_mm, values: await unpacked(labels) };
+    }),
+  );
+  return { ED: ed!, ES: es! };
+}
+
 /** A server that answered with a problem, in its own words. */
 export class Problem extends Error {}
 
@@ -136,6 +148,7 @@ export class ServerSource implements Source {
 
   atlas = (): Promise<Atlas> => this.json<Atlas>("api/atlas");
   latent = (): Promise<Latent> => this.json<Latent>("api/latent");
+  labels = async (choice: Choice): Promise<Record<Phase, Slices>> => labelsOf(await this.json<WireScene>("api/labels", choice));
   scene = async (choice: Choice): Promise<Scene> => sceneOf(await this.json<WireScene>("api/scene", choice));
   recipe = (choice: Choice): Promise<Recipe> => this.json<Recipe>("api/recipe", choice);
   strip = (choice: Choice): Promise<Blob> => this.blob("api/strip.png", { choice: JSON.stringify(choice) });
@@ -225,6 +238,7 @@ export class FrozenSource implements Source {
 
   atlas = async (): Promise<Atlas> => this.frozen.atlas;
   latent = async (): Promise<Latent> => this.frozen.latent;
+  labels = async (choice: Choice): Promise<Record<Phase, Slices>> => labelsOf(this.frozen.scenes[this.key(choice)]!);
   scene = async (choice: Choice): Promise<Scene> => sceneOf(this.frozen.scenes[this.key(choice)]!);
   recipe = async (choice: Choice): Promise<Recipe> => this.frozen.recipes[this.key(choice)]!;
   strip = (): Promise<Blob> => Promise.reject(new Problem("a saved page draws no strip"));

@@ -260,7 +260,7 @@ export class App {
   private async differ(on: boolean): Promise<void> {
     this.differing = on;
     const mine = this.first;
-    await this.second?.differ(on ? (phase) => mine.scene?.phases[phase].labels ?? null : null);
+    await this.second?.differ(on ? (phase) => mine.labels?.[phase] ?? null : null);
   }
 
   private keys(): void {

@@ -8,11 +8,14 @@ import { HeartView, type Drawn, type Look } from "./heartview";
 export type Show = Phase | "beat";
 
 const REST_MS = 120;
+const NUMBERS_MS = 400;
 
 export class Side {
   scene: Scene | null = null;
+  labels: Record<Phase, Slices> | null = null;
   images: Partial<Record<Phase, Uint8Array>> = {};
   private show: Show = "ED";
+  private told = 0;
   private other: ((phase: Phase) => Slices | null) | null = null;
   private readonly painting = new Abandoned();
   private readonly beating = new Abandoned();
@@ -62,14 +65,18 @@ export class Side {
 
   private async load(choice: Choice): Promise<void> {
     try {
+      this.labels = await this.source.labels(choice);
+      this.images = {};
+      if (this.show !== "beat") await this.draw();
+      // While the hand moves on, numbers are asked for now and then only: labels go first.
+      if (this.scenes.wanted && performance.now() - this.told < NUMBERS_MS) return;
       this.scene = await this.source.scene(choice);
+      this.told = performance.now();
     } catch (error) {
       this.working(false);
       this.failed((error as Error).message);
       return;
     }
-    this.images = {};
-    if (this.show !== "beat") await this.draw();
     this.arrived(this.scene);
     void this.paint(choice);
   }
@@ -94,9 +101,9 @@ export class Side {
   }
 
   private async draw(): Promise<void> {
-    if (this.scene === null || this.show === "beat") return;
+    if (this.labels === null || this.show === "beat") return;
     const phase = this.show;
-    const labels = this.scene.phases[phase].labels;
+    const labels = this.labels[phase];
     const other = this.other?.(phase)?.values ?? null;
     this.view.show(await this.view.made({ labels, image: this.images[phase] ?? null, other }));
   }

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 from scipy.spatial import cKDTree
 from skimage.measure import find_contours
 
@@ -66,6 +67,12 @@ def endocardial_thickness(
 
     None where the wall does not enclose a cavity.
     """
+    box = find_objects(np.isin(label, (Label.LV, Label.MYOCARDIUM)).astype(np.uint8))
+    if not box:
+        return None
+    # With a margin: what lies beyond the box is background, not nothing.
+    corner = np.array([part.start - 1 for part in box[0]]) * np.asarray(spacing_mm)
+    label = np.pad(label[box[0]], 1)
     cavity = label == Label.LV
     wall = label == Label.MYOCARDIUM
     # An open horseshoe at the base has no epicardium behind its gap: only closed walls are measured.
@@ -74,7 +81,7 @@ def endocardial_thickness(
     endocardium = _contour_mm(cavity, spacing_mm)
     epicardium = _contour_mm(cavity | wall, spacing_mm)
     distances, _ = cKDTree(epicardium).query(endocardium)
-    return endocardium, np.asarray(distances)
+    return endocardium + corner, np.asarray(distances)
 
 
 def slice_wall_thickness_mm(label: NDArray[np.integer], spacing_mm: tuple[float, float]) -> float | None:

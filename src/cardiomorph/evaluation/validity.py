@@ -80,9 +80,10 @@ def _touching(holes: Mask, neighbour: Mask) -> int:
 def _edge_share(mask: Mask, other: Mask) -> float:
     """Share of the pixel edges around ``mask`` that border on ``other``."""
     total = shared = 0
-    padded, beyond = np.pad(mask, 1), np.pad(other, 1)
-    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        neighbour = np.roll(padded, step, axis) & ~padded
+    padded, beyond = np.pad(mask, 2), np.pad(other, 1)
+    outside = ~padded[1:-1, 1:-1]
+    for shifted in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        neighbour = shifted & outside
         total += int(neighbour.sum())
         shared += int((neighbour & beyond).sum())
     return shared / total if total else 0.0
@@ -90,15 +91,9 @@ def _edge_share(mask: Mask, other: Mask) -> float:
 
 def concavity(mask: Mask) -> float:
     """1 - area / area of the convex hull of its pixels' corners: 0 for a rectangle."""
-    where = np.argwhere(
-        mask
-        & ~(
-            np.pad(mask, 1)[2:, 1:-1]
-            & np.pad(mask, 1)[:-2, 1:-1]
-            & np.pad(mask, 1)[1:-1, 2:]
-            & np.pad(mask, 1)[1:-1, :-2]
-        )
-    )
+    padded = np.pad(mask, 1)
+    enclosed = padded[2:, 1:-1] & padded[:-2, 1:-1] & padded[1:-1, 2:] & padded[1:-1, :-2]
+    where = np.argwhere(mask & ~enclosed)
     corners = (where[:, None] + np.array([(0, 0), (0, 1), (1, 0), (1, 1)])[None]).reshape(-1, 2)
     try:
         return 1.0 - float(mask.sum()) / float(ConvexHull(corners).volume)
@@ -120,13 +115,14 @@ def slice_shape(label: NDArray[np.integer], pixel_mm2: float) -> dict[str, float
     label = np.pad(label[box[0]], 1)
     lv, rv, wall = label == Label.LV, label == Label.RV, label == Label.MYOCARDIUM
     left, background = lv | wall, label == Label.BACKGROUND
-    left_holes = _holes(left) & ~_holes(lv)
-    shared_holes = _holes(left | rv) & ~_holes(left) & ~_holes(rv)
+    in_lv, in_rv, in_left = _holes(lv), _holes(rv), _holes(left)
+    left_holes = in_left & ~in_lv
+    shared_holes = _holes(left | rv) & ~in_left & ~in_rv
     gap = _touching(left_holes, lv)
     big = {name: mask.sum() * pixel_mm2 >= _SMALL_MM2 for name, mask in (("lv", lv), ("rv", rv), ("left", left))}
     return {
-        "lv_hole": float(_holes(lv).sum()),
-        "rv_hole": float(_holes(rv).sum()),
+        "lv_hole": float(in_lv.sum()),
+        "rv_hole": float(in_rv.sum()),
         "myocardium_hole": float(left_holes.sum() - gap),
         "lv_myocardium_gap": float(gap),
         "rv_myocardium_gap": float(shared_holes.sum()),

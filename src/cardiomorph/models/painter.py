@@ -15,7 +15,7 @@ from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, expanded, n
 from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade, SpadeBlock, scaled
 
 MAX_ROWS = 12_288
-"""Neighbourhoods kept a resolution: those of three hearts or so, which is as many as pays. With more, memory would grow for a
+"""Neighbourhoods kept a resolution: those of three hearts or so, as many as pay. With more, memory would grow for a
 hundred hearts."""
 
 _CHUNK = 256

@@ -31,11 +31,13 @@ from cardiomorph.viewer.wire import (
     LatentFacts,
     PaintedPhase,
     SceneFacts,
+    ShapeFacts,
     atlas_facts,
     beat_line,
     latent_facts,
     painted_phase,
     scene_facts,
+    shape_facts,
 )
 from cardiomorph.volume import write_nifti
 
@@ -76,6 +78,11 @@ def create_app(
         """The latent space as a map, and the matrices of correlations."""
         return latent_facts(stage)
 
+    @app.post("/api/labels", dependencies=guarded)
+    async def labels(choice: Choice, request: Request) -> ShapeFacts:
+        """Labels of both phases, as soon as they are there."""
+        return await turns.run(request, lambda: shape_facts(choice, stage.shape(choice)))
+
     @app.post("/api/scene", dependencies=guarded)
     async def scene(choice: Choice, request: Request) -> SceneFacts:
         """Labels of both phases and everything measured on them."""
@@ -84,14 +91,14 @@ def create_app(
     @app.post("/api/images", response_model=PaintedPhase, dependencies=guarded)
     async def images(choice: Choice, request: Request) -> StreamingResponse:
         """The painted phases, a JSON line each, as soon as each is done."""
-        await turns.run(request, lambda: stage.scene(choice))
+        await turns.run(request, lambda: stage.shape(choice))
         lines = (painted_phase(phase, painted) for phase, painted in stage.images(choice))
         return _streamed(turns, request, lines)
 
     @app.post("/api/beat", response_model=BeatLine, dependencies=guarded)
     async def beat(choice: Choice, request: Request, images: bool = False) -> StreamingResponse:
         """The heart between ED and ES, a JSON line a moment."""
-        await turns.run(request, lambda: stage.scene(choice))
+        await turns.run(request, lambda: stage.shape(choice))
         return _streamed(turns, request, (beat_line(frame) for frame in stage.beat(choice, images=images)))
 
     @app.get("/api/volume.nii.gz", dependencies=guarded, response_class=Response)
@@ -115,7 +122,7 @@ def create_app(
     @app.post("/api/recipe", dependencies=guarded)
     async def how(choice: Choice, request: Request) -> Recipe:
         """The command line, the Python and the provenance that make this heart again."""
-        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.scene(choice).drawn))
+        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.shape(choice).drawn))
 
     @app.get("/api/report", dependencies=guarded, response_class=FileResponse)
     def report_page() -> FileResponse:

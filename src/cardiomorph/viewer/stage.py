@@ -63,27 +63,32 @@ class Choice(BaseModel):
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A heart's labels with everything measured on them.
-
-    Attributes:
-        labels: by phase, (32, size, size), base to apex.
-        invalid: by phase, how many labelled slices break an anatomical criterion, and of how many.
-        smooth: through-plane measures; ``aha`` wall thickness by segment, in mm.
-    """
+class Shape:
+    """A heart's labels: by phase, (32, size, size), base to apex."""
 
     drawn: Drawn
     labels: Mapping[Phase, NDArray[np.uint8]]
-    measures: Measures
-    invalid: Mapping[Phase, tuple[int, int]]
-    failures: Mapping[str, bool]
-    smooth: Mapping[str, float | None]
-    aha: Mapping[Phase, Mapping[str, float | None]]
 
     def spacing_mm(self, phase: Phase) -> tuple[float, float, float]:
         """Spacing of a phase's (x, y, slice) volume."""
         pixel = self.drawn.parent.geometry.spacing_mm
         return pixel, pixel, self.drawn.trajectory.length_mm[phase] / len(self.labels[phase])
+
+
+@dataclass(frozen=True)
+class Scene(Shape):
+    """A heart's labels with everything measured on them.
+
+    Attributes:
+        invalid: by phase, how many labelled slices break an anatomical criterion, and of how many.
+        smooth: through-plane measures; ``aha`` wall thickness by segment, in mm.
+    """
+
+    measures: Measures
+    invalid: Mapping[Phase, tuple[int, int]]
+    failures: Mapping[str, bool]
+    smooth: Mapping[str, float | None]
+    aha: Mapping[Phase, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,8 @@ class Stage:
         keep_freed_memory()
         self.atlas = atlas
         self.lock = threading.Lock()
-        self._scenes, self._pictures, self._beats = _Kept(scenes), _Kept(pictures), _Kept(4 * BEAT_FRAMES)
+        self._shapes, self._scenes = _Kept(scenes), _Kept(scenes)
+        self._pictures, self._beats = _Kept(pictures), _Kept(4 * BEAT_FRAMES)
         found = atlas.description.get("reference")
         self.reference = None if found is None else Reference.model_validate(found)
         self.map = LatentMap(atlas.groups)
@@ -134,14 +140,23 @@ class Stage:
         self.subjects |= subjects
         self.atlas.adopt({name: parent for name, (_, parent) in subjects.items()})
 
-    def scene(self, choice: Choice) -> Scene:
-        """Labels and numbers of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
+    def shape(self, choice: Choice) -> Shape:
+        """Labels of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
         with self.lock:
-            return self._scenes.get(choice, lambda: self._made(choice))
+            return self._shapes.get(choice, lambda: self._decoded(choice))
 
-    def _made(self, choice: Choice) -> Scene:
+    def scene(self, choice: Choice) -> Scene:
+        """Labels and numbers of a heart. Raises `CardiomorphError` as `shape` does."""
+        with self.lock:
+            return self._scenes.get(choice, lambda: self._measured(choice))
+
+    def _decoded(self, choice: Choice) -> Shape:
         drawn = self._shifted(draw_heart(self.atlas, choice.job()), choice)
-        labels = {phase: label_slices(self.atlas, drawn, phase) for phase in PHASES}
+        return Shape(drawn, {phase: label_slices(self.atlas, drawn, phase) for phase in PHASES})
+
+    def _measured(self, choice: Choice) -> Scene:
+        shape = self._shapes.get(choice, lambda: self._decoded(choice))
+        drawn, labels = shape.drawn, shape.labels
         volumes = {phase: placed(drawn, phase, labels[phase], "label") for phase in PHASES}
         parent = drawn.parent
         return Scene(
@@ -176,12 +191,12 @@ class Stage:
 
         The lock is taken phase by phase, so that others' labels do not wait for a whole heart.
         """
-        scene = self.scene(choice)
+        shape = self.shape(choice)
         for phase in PHASES:
             with self.lock:
                 painted = self._pictures.get(
                     (_look(choice), phase),
-                    lambda phase=phase: image_slices(self.atlas, scene.drawn, phase, scene.labels[phase]),  # type: ignore[misc]
+                    lambda phase=phase: image_slices(self.atlas, shape.drawn, phase, shape.labels[phase]),  # type: ignore[misc]
                 )
             if painted is not None:
                 yield phase, painted
@@ -191,17 +206,17 @@ class Stage:
 
         Nothing between the phases was ever seen by a model: it is an interpolation to look at, not data.
         """
-        scene = self.scene(choice)
+        shape = self.shape(choice)
         for systole in np.linspace(0.0, 1.0, BEAT_FRAMES).tolist():
             with self.lock:
                 frame = self._beats.get(
                     (choice, systole, images),
-                    lambda systole=systole: self._frame(scene, systole, images),  # type: ignore[misc]
+                    lambda systole=systole: self._frame(shape, systole, images),  # type: ignore[misc]
                 )
             yield frame
 
-    def _frame(self, scene: Scene, systole: float, images: bool) -> BeatFrame:
-        between = _between(scene.drawn, systole)
+    def _frame(self, shape: Shape, systole: float, images: bool) -> BeatFrame:
+        between = _between(shape.drawn, systole)
         labels = label_slices(self.atlas, between, "ED")
         image = image_slices(self.atlas, between, "ED", labels) if images else None
         pixel = between.parent.geometry.spacing_mm
@@ -209,11 +224,11 @@ class Stage:
 
     def volume(self, choice: Choice, phase: Phase, kind: str) -> Volume | None:
         """A phase's label or image volume as `synthesize` would write it; None where the atlas paints no images."""
-        scene = self.scene(choice)
+        shape = self.shape(choice)
         if kind == "label":
-            return placed(scene.drawn, phase, scene.labels[phase], "label")
+            return placed(shape.drawn, phase, shape.labels[phase], "label")
         found = dict(self.images(choice)).get(phase)
-        return None if found is None else placed(scene.drawn, phase, found, "image")
+        return None if found is None else placed(shape.drawn, phase, found, "image")
 
 
 def _look(choice: Choice) -> Choice:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import anyio.to_thread
 from starlette.requests import Request
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ class Turns:
     def __init__(self, places: int = 32) -> None:
         self.places, self.taken = places, 0
         self._lock = asyncio.Lock()
+        # One thread for good: every thread that has computed keeps memory and helpers of its own.
+        self._worker = ThreadPoolExecutor(1, "hearts")
 
     async def run(self, request: Request, job: Callable[[], T]) -> T:
         """Runs a job when its turn comes. Raises `Busy` where the line is full, `Gone` where the client has left."""
@@ -40,7 +42,7 @@ class Turns:
             async with self._lock:
                 if await request.is_disconnected():
                     raise Gone
-                return await anyio.to_thread.run_sync(job)
+                return await asyncio.get_running_loop().run_in_executor(self._worker, job)
         finally:
             self.taken -= 1
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES
+from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES, Phase
 from cardiomorph.evaluation.reference import Spread
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.samplers import SAMPLER_NAMES
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.viewer.latent_room import Point, correlations
-from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Stage
+from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Shape, Stage
 
 VIRTUAL_PARENTS = 8
 
@@ -52,12 +53,24 @@ class AtlasFacts(BaseModel):
     smooth: dict[str, tuple[float, float]]
 
 
-class PhaseScene(BaseModel):
-    """One phase's labels, uint8 in (slice, x, y) order, and what was measured on them."""
+class PhaseShape(BaseModel):
+    """One phase's labels, uint8 in (slice, x, y) order."""
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     labels: str
+
+
+class ShapeFacts(BaseModel):
+    """A heart's labels, which are there before anything is measured on them."""
+
+    choice: Choice
+    phases: dict[str, PhaseShape]
+
+
+class PhaseScene(PhaseShape):
+    """One phase's labels and what was measured on them."""
+
     invalid_slices: int
     slices: int
     aha_mm: dict[str, float | None]
@@ -157,15 +170,23 @@ def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> 
     )
 
 
+def shape_facts(choice: Choice, shape: Shape) -> ShapeFacts:
+    """Labels as they go over the wire."""
+    return ShapeFacts(choice=choice, phases={phase: PhaseShape(**_phase(shape, phase)) for phase in PHASES})
+
+
+def _phase(shape: Shape, phase: Phase) -> dict[str, Any]:
+    labels = shape.labels[phase]
+    return {"shape": labels.shape, "spacing_mm": shape.spacing_mm(phase), "labels": packed(labels)}
+
+
 def scene_facts(stage: Stage, choice: Choice, scene: Scene) -> SceneFacts:
     """A scene as it goes over the wire."""
     return SceneFacts(
         choice=choice,
         phases={
             phase: PhaseScene(
-                shape=scene.labels[phase].shape,
-                spacing_mm=scene.spacing_mm(phase),
-                labels=packed(scene.labels[phase]),
+                **_phase(scene, phase),
                 invalid_slices=scene.invalid[phase][0],
                 slices=scene.invalid[phase][1],
                 aha_mm=dict(scene.aha[phase]),
