@@ -57,7 +57,7 @@ def test_what_was_made_is_kept_for_a_while_and_no_longer(stage, monkeypatch):
     monkeypatch.setattr(module, "draw_heart", lambda atlas, job: (made.append(job.severity), original(atlas, job))[1])
     small = Stage(stage.atlas, scenes=2)
     for severity in (0.1, 0.2, 0.1, 0.3, 0.2):
-        small.scene(Choice(target="DCM", severity=severity))
+        small.shape(Choice(target="DCM", severity=severity))
     assert made == [0.1, 0.2, 0.3, 0.2]
 
 
