@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -615,6 +616,10 @@ def main() -> None:
     """Entry point. Exit code 2 for anything that the user can mend, 130 for an interruption."""
     try:
         app(result_action="return_value")
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from cardiomorph.training.hardware import end_process
+
+            end_process()
     except CardiomorphError as error:
         _fail(str(error))
     except OSError as error:

@@ -8,7 +8,7 @@ from accelerate.utils import gather
 from line import PLAN, Line
 
 from cardiomorph.models.label_vae import LabelVAEConfig
-from cardiomorph.training.hardware import this_process
+from cardiomorph.training.hardware import end_process, this_process
 from cardiomorph.training.loop import train
 from cardiomorph.training.run import RunFolder
 from cardiomorph.training.shape import ShapeTask, ShapeTrainingConfig, train_shape
@@ -39,3 +39,4 @@ def run(cohort, output):
 
 if __name__ == "__main__":
     run(Path(sys.argv[1]), Path(sys.argv[2]))
+    end_process()
