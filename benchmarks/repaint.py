@@ -14,7 +14,7 @@ from cardiomorph.evaluation.label_match import label_match
 from cardiomorph.models.checkpoint import load_image_model
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.segmenter import Segmenter
-from cardiomorph.synthesis.engine import paint
+from cardiomorph.synthesis.painting import paint
 from cardiomorph.volume import Volume
 
 

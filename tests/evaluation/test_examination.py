@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,24 @@ def test_a_prepared_subject_without_images_has_label_records_only(cohort):
     scalars, arrays = examine(heart, CONFIG, REFEREES)
     assert set(arrays) == {"shapes", "label_bits", "label"}
     assert scalars["match"] == {}
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.3, 1.5), st.floats(-0.3, 0.3))
+def test_how_a_scan_was_scaled_does_not_change_how_it_looks(contrast, brightness):
+    labels = {phase: np.zeros((128, 128, 4), np.uint8) for phase in ("ED", "ES")}
+    rng = np.random.default_rng(0)
+    for array in labels.values():
+        array[40:80, 40:80], array[50:70, 50:70], array[20:40, 40:70] = 2, 3, 1
+    images = {p: (0.3 * a - 0.5 + 0.1 * rng.normal(size=a.shape)).astype(np.float32) for p, a in labels.items()}
+    heart = heart_of(labels, images)
+    frames = {
+        phase: replace(frame, image=contrast * frame.image + brightness)
+        for phase, frame in heart.prepared.frames.items()
+    }
+    (plain, seen), (changed, seen_too) = (
+        examine(replace(heart, prepared=prepared), CONFIG, REFEREES)
+        for prepared in (heart.prepared, replace(heart.prepared, frames=frames))
+    )
+    assert changed["image"] == pytest.approx(plain["image"], rel=1e-3, abs=1e-4)
+    np.testing.assert_allclose(seen["histogram"], seen_too["histogram"], atol=2e-3)

@@ -35,7 +35,7 @@ def made():
     groups = {name: group_statistics([trajectory(rng) for _ in range(n)]) for name, n in (("NOR", 4), ("DCM", 3))}
     styles = {p: rng.normal(size=(32, 5)).astype(np.float32) for p in PHASES}
     parents = {
-        "a": Parent("a", "train", trajectory(rng), GEOMETRY, styles, 171.0, 64.5),
+        "a": Parent("a", "train", trajectory(rng), GEOMETRY, styles, 171.0, 64.5, 0.0137),
         "b/c é": Parent("b/c é", "heldout", trajectory(rng), GEOMETRY.model_copy(update={"intensity_range": None})),
     }
     return groups, parents
@@ -70,7 +70,7 @@ def test_parents_come_back_as_they_were(folder):
     assert list(found) == list(parents)
     for name, parent in parents.items():
         again = Atlas(folder).parent(name)
-        for key in ("id", "split", "geometry", "height_cm", "weight_kg"):
+        for key in ("id", "split", "geometry", "height_cm", "weight_kg", "noise"):
             assert getattr(again, key) == getattr(parent, key)
         assert again.trajectory.length_mm == parent.trajectory.length_mm
         for phase in PHASES:
@@ -107,7 +107,7 @@ def test_a_folder_without_atlas_is_an_error(tmp_path):
 def test_an_atlas_of_another_format_is_not_read(change, folder):
     description = json.loads((folder / "atlas.json").read_text())
     (folder / "atlas.json").write_text(json.dumps(description | change))
-    with pytest.raises(CardiomorphError, match=r"atlas\.json: is in format (99|None); this version reads format 1"):
+    with pytest.raises(CardiomorphError, match=r"atlas\.json: is in format (99|None); this version reads format 2"):
         Atlas(folder)
 
 

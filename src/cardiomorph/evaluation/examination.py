@@ -38,7 +38,7 @@ from cardiomorph.progress import track
 from cardiomorph.workers import worker_pool
 
 Scalars = dict[str, float | None]
-_VERSION = 2
+_VERSION = 3
 _BATCH = 16
 
 
@@ -138,7 +138,7 @@ def _look(
     geometry = subject.geometry
     kept = {p: thinned(f.n_slices, geometry.slice_spacing_mm(p), spacing_mm) for p, f in subject.frames.items()}
     labels = np.concatenate([subject.frames[p].label[kept[p]] for p in PHASES])
-    images = np.concatenate([subject.frames[p].image[kept[p]] for p in PHASES])  # type: ignore[index]
+    images = fidelity.on_own_scale(np.concatenate([subject.frames[p].image[kept[p]] for p in PHASES]))  # type: ignore[index]
     arrays["histogram"] = fidelity.histogram(images)
     match: Scalars = {}
     batches = torch.from_numpy(np.ascontiguousarray(images, np.float32))[:, None].split(_BATCH)

@@ -108,6 +108,17 @@ def _stacked(hearts: list[Features], order: NDArray[np.intp]) -> Features:
     return np.concatenate([hearts[index] for index in order])
 
 
+def on_own_scale(images: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(n, x, y) slices of one heart scaled to [-1, 1] by their own percentiles (0.5 and 99.5).
+
+    A preparation takes percentiles of whole scans, and a synthetic scan ends where the crop does: without this its
+    contrast would be stretched, and it would look brighter and noisier than the same pixels of a real one.
+    """
+    low, high = np.percentile(images, [0.5, 99.5])
+    scale = 2.0 / max(1e-6, float(high - low))
+    return np.asarray(np.clip((images - low) * scale - 1.0, -1.0, 1.0), np.float32)
+
+
 def noise_level(image: NDArray[np.floating]) -> float:
     """Standard deviation of white noise in an (x, y) picture, from what a 3 x 3 Laplacian difference lets through."""
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)

@@ -1,8 +1,9 @@
 """How a cohort's images look, as statistics of their style codes: a source of appearances that are nobody's.
 
-A subject's appearance is a style code a slice in both phases, resampled to 32 slices like its shape. Over the
-subjects of a cohort these are a joint Gaussian of few factors; what distinguishes neighbouring slices of one subject
-is grain, lies beyond the leading factors and is left out.
+A subject's appearance is a style code a slice in both phases, resampled to 32 slices like its shape, and how
+noisy its images are. Over the subjects of a cohort the codes are a joint Gaussian: few leading factors, and a rest, most
+of what distinguishes neighbouring slices of one subject, as a Kronecker product of how codes go together along the axis
+and phases, and how the numbers of one code do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Styles = Mapping[Phase, NDArray[np.float32]]
 """By phase, (32, style_dims) codes along the axis."""
 Along = Literal["slice", "smooth", "mean"]
 MAX_FACTORS = 16
+_DECILES = np.linspace(0.0, 1.0, 11)
 _WAVES = 4
 _VARIANCE_KEPT = 0.95
 
@@ -42,28 +44,37 @@ def styles_along(codes: NDArray[np.floating], along: Along) -> NDArray[np.float3
 
 @dataclass(frozen=True)
 class AppearanceStatistics:
-    """Mean and leading factors of the appearances of a cohort.
+    """Mean, leading factors and the rest's covariance of the appearances of a cohort.
 
     Attributes:
         mean: (2, 32, style_dims), ED first.
         factors: (k, 2, 32, style_dims), orthogonal directions, each as long as the standard deviation along it.
         minimum, maximum: (k,) range of the subjects along each factor, in standard deviations.
+        along, across: (64, 64) and (style_dims, style_dims) roots of the rest's covariance, over phases and slices (ED
+            first), and over the numbers of a code.
+        noise: (11,) deciles of the noise levels of the subjects' images, least and greatest included.
     """
 
     mean: NDArray[np.float32]
     factors: NDArray[np.float32]
     minimum: NDArray[np.float32]
     maximum: NDArray[np.float32]
+    along: NDArray[np.float32]
+    across: NDArray[np.float32]
+    noise: NDArray[np.float32]
 
-    def draw(self, rng: np.random.Generator) -> dict[Phase, NDArray[np.float32]]:
-        """An appearance of nobody: normal along every factor, within the range of the cohort's subjects."""
+    def draw(self, rng: np.random.Generator) -> tuple[dict[Phase, NDArray[np.float32]], float]:
+        """Styles of nobody, normal along every factor within the range of the subjects, and a noise level by itself."""
         low, high = ndtr(self.minimum.astype(float)), ndtr(self.maximum.astype(float))
         coordinates = ndtri(low + rng.uniform(size=len(low)) * (high - low))
         drawn = self.mean + np.tensordot(coordinates, self.factors.astype(float), axes=1)
-        return {phase: drawn[index].astype(np.float32) for index, phase in enumerate(PHASES)}
+        noise = float(np.interp(rng.uniform(), _DECILES, self.noise))
+        white = rng.standard_normal((len(self.along), len(self.across)))
+        drawn += (self.along.astype(float) @ white @ self.across.astype(float).T).reshape(drawn.shape)
+        return {phase: drawn[index].astype(np.float32) for index, phase in enumerate(PHASES)}, noise
 
 
-def appearance_statistics(subjects: Sequence[Styles]) -> AppearanceStatistics:
+def appearance_statistics(subjects: Sequence[Styles], noise: Sequence[float]) -> AppearanceStatistics:
     """Statistics of two or more subjects' appearances: the factors that hold 95 % of the variance, at most 16."""
     codes = np.stack([np.stack([styles[phase] for phase in PHASES]) for styles in subjects]).astype(float)
     mean = codes.mean(axis=0)
@@ -72,9 +83,20 @@ def appearance_statistics(subjects: Sequence[Styles]) -> AppearanceStatistics:
     share = np.cumsum(singular**2) / max(float((singular**2).sum()), np.finfo(float).tiny)
     kept = min(MAX_FACTORS, n - 1, int(np.searchsorted(share, _VARIANCE_KEPT)) + 1)
     coordinates = np.sqrt(n - 1) * scores[:, :kept]
+    rest = ((scores[:, kept:] * singular[kept:]) @ rows[kept:]).reshape(n, -1, mean.shape[-1])
+    along, across = np.einsum("nad,nbd->ab", rest, rest), np.einsum("nad,nae->de", rest, rest)
     return AppearanceStatistics(
         mean=mean.astype(np.float32),
         factors=(singular[:kept, None] * rows[:kept]).reshape(kept, *mean.shape).astype(np.float32),
         minimum=coordinates.min(axis=0).astype(np.float32),
         maximum=coordinates.max(axis=0).astype(np.float32),
+        along=_root(along / max(float(along.trace()), np.finfo(float).tiny)),
+        across=_root(across),
+        noise=np.quantile(noise, _DECILES).astype(np.float32),
     )
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A matrix whose product with its own transpose is the covariance."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)), np.float32)

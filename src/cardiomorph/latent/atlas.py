@@ -34,7 +34,7 @@ from cardiomorph.models.label_vae import LabelVAE, folded
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel
 
-FORMAT = 1
+FORMAT = 2
 Backend = Literal["torch", "onnx"]
 _DESCRIPTION, _STATISTICS, _PARENTS = "atlas.json", "statistics.safetensors", "parents.safetensors"
 
@@ -45,6 +45,7 @@ class Parent:
 
     Attributes:
         styles: by phase, (32, style_dims) appearance codes along the axis; None in an atlas without image model.
+        noise: noise level of its images, which are in [-1, 1]; None likewise.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Parent:
     styles: Mapping[Phase, NDArray[np.float32]] | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    noise: float | None = None
 
 
 class Surroundings(BaseModel):
@@ -81,6 +83,7 @@ class Atlas:
 
     def __init__(self, folder: Path, *, backend: Backend = "torch") -> None:
         self.folder, self.backend = Path(folder), backend
+        self.grain_found: dict[tuple[str, int], float] = {}
         if not (self.folder / _DESCRIPTION).is_file():
             raise CardiomorphError(
                 "is not an atlas (no atlas.json)",
@@ -215,6 +218,7 @@ def _parent(name: str, fact: dict[str, Any], arrays: Mapping[str, NDArray[Any]])
         styles=styles or None,
         height_cm=fact["height_cm"],
         weight_kg=fact["weight_kg"],
+        noise=fact["noise"],
     )
 
 
@@ -245,6 +249,7 @@ def write_parents(folder: Path, parents: Mapping[str, Parent]) -> None:
             "geometry": parent.geometry.model_dump(mode="json"),
             "height_cm": parent.height_cm,
             "weight_kg": parent.weight_kg,
+            "noise": parent.noise,
         }
     write_bytes(folder / _PARENTS, save(arrays, metadata={"parents": json.dumps(facts)}))
 

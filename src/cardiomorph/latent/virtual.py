@@ -54,7 +54,7 @@ def virtual_parent(atlas: Atlas, number: int, seed: int) -> Parent:
         raise CardiomorphError(
             "was made before there were virtual parents", where=atlas.folder, fix="Make the atlas again"
         )
-    styles = atlas.appearance.draw(rng) if atlas.appearance is not None else None
+    styles, noise = atlas.appearance.draw(rng) if atlas.appearance is not None else (None, None)
     return Parent(
         id=virtual_name(number),
         split=VIRTUAL,
@@ -63,6 +63,7 @@ def virtual_parent(atlas: Atlas, number: int, seed: int) -> Parent:
         styles=styles,
         height_cm=surroundings.height_cm,
         weight_kg=surroundings.weight_kg,
+        noise=noise,
     )
 
 

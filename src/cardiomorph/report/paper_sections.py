@@ -19,8 +19,9 @@ from cardiomorph.latent.virtual import parent_named
 from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
 from cardiomorph.report.page import Section
-from cardiomorph.synthesis.engine import paint, synthesize_heart
+from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.synthesis.morph_series import SEVERITIES
+from cardiomorph.synthesis.painting import grain_strength, paint
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, sources_of
 from cardiomorph.volume import Volume
 
@@ -84,7 +85,8 @@ def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
             painted = None
             if parent.styles is not None:
                 style = parent.styles[phase][middle : middle + 1]
-                painted = [paint(atlas.painter, style, label[None], job.grain(phase))[0] for label in labels]
+                grain = grain_strength(atlas, parent.id, request.seed)
+                painted = [paint(atlas.painter, style, label[None], job.grain(phase), grain)[0] for label in labels]
                 rows[f"{phase} image"] = [
                     figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
                 ]

@@ -16,6 +16,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.evaluation.reference import reference_of
@@ -45,6 +46,7 @@ from cardiomorph.models.spade import ImageModel
 from cardiomorph.progress import console, track
 
 Model = TypeVar("Model", LabelVAE, ImageModel)
+Looks = tuple[Styles, float]
 
 
 def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None = None, share: bool = False) -> Atlas:
@@ -75,17 +77,17 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     heldout: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     parents: dict[str, Parent] = {}
-    styles: list[Styles] = []
+    looks: list[Looks] = []
     training = set(source.ids("train"))
     for subject in track(source.subjects(), "encoding", len(source.ids())):
         trajectory = encode_subject(shape_model, subject)
-        looks = _styles(subject, image_model) if image_model else None
+        look = _looks(subject, image_model) if image_model else None
         (trajectories if subject.id in training else heldout)[subject.group].append(trajectory)
         if subject.id in training:
-            styles += [looks] if looks else []
+            looks += [look] if look else []
         if subject.group == HEALTHY:
             split = "train" if subject.id in training else "heldout"
-            parents[subject.id] = _parent(subject, trajectory, split, looks)
+            parents[subject.id] = _parent(subject, trajectory, split, look)
     groups = _statistics(trajectories, source)
     if not parents:
         raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
@@ -103,7 +105,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         _put_model(Path(shape), folder / "shape", shape_model, share)
         if image and image_model:
             _put_model(Path(image), folder / "image", image_model, share)
-        write_statistics(folder, groups, appearance_statistics(styles) if styles else None)
+        write_statistics(folder, groups, appearance_statistics(*zip(*looks, strict=True)) if looks else None)
         if not share:
             write_parents(folder, parents)
         surroundings = _surroundings(source, parents).model_dump()
@@ -164,12 +166,13 @@ def parents_of(cohort: Cohort, atlas: Atlas) -> dict[str, tuple[str, Parent]]:
     training, found = set(cohort.ids("train")), {}
     for subject in track(cohort.subjects(), "encoding", len(cohort.ids())):
         split = "train" if subject.id in training else "heldout"
-        looks = _styles(subject, image_model) if image_model else None
-        found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, looks)
+        look = _looks(subject, image_model) if image_model else None
+        found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, look)
     return dict(sorted(found.items(), key=lambda item: item[1][0] != HEALTHY))
 
 
-def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, styles: Styles | None) -> Parent:
+def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, look: Looks | None) -> Parent:
+    styles, noise = look or (None, None)
     return Parent(
         id=subject.id,
         split=split,
@@ -178,13 +181,15 @@ def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, styles
         styles=styles,
         height_cm=subject.height_cm,
         weight_kg=subject.weight_kg,
+        noise=noise,
     )
 
 
 @torch.inference_mode()
-def _styles(subject: PreparedSubject, model: ImageModel) -> Styles:
-    """Appearance codes of every slice, resampled to 32 like the shape codes."""
+def _looks(subject: PreparedSubject, model: ImageModel) -> Looks:
+    """Appearance codes of every slice, resampled to 32 like the shape codes, and the mean noise level of the slices."""
     styles: dict[Phase, NDArray[np.float32]] = {}
+    noise: list[float] = []
     for phase in PHASES:
         image = subject.frames[phase].image
         if image is None:
@@ -194,7 +199,8 @@ def _styles(subject: PreparedSubject, model: ImageModel) -> Styles:
             )
         codes = model.encode_style(torch.from_numpy(image)[:, None]).numpy()
         styles[phase] = equalise(codes).astype(np.float32)
-    return styles
+        noise += [noise_level(picture) for picture in image]
+    return styles, float(np.mean(noise))
 
 
 def _statistics(trajectories: dict[str, list[Trajectory]], cohort: Cohort) -> dict[str, GroupStatistics]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Phase
@@ -17,11 +16,9 @@ from cardiomorph.latent.appearance import styles_along
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
-from cardiomorph.models.painter import Painter
+from cardiomorph.synthesis.painting import grain_strength, paint
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
-
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,9 @@ def image_slices(atlas: Atlas, drawn: Drawn, phase: Phase, labels: NDArray[np.ui
     """The third step: images in [-1, 1] of those labels; None where the parent has no appearance."""
     if drawn.parent.styles is None:
         return None
-    styles = styles_along(drawn.parent.styles[phase], drawn.job.styles)
-    return paint(atlas.painter, equalise(styles, len(labels)).astype(np.float32), labels, drawn.job.grain(phase))
+    styles = equalise(styles_along(drawn.parent.styles[phase], drawn.job.styles), len(labels)).astype(np.float32)
+    strength = grain_strength(atlas, drawn.job.source, drawn.job.seed)
+    return paint(atlas.painter, styles, labels, drawn.job.grain(phase), strength)
 
 
 def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
@@ -118,25 +116,3 @@ def _as_stored(image: Volume) -> Volume:
     if np.ptp(array) >= 200 and array.max() < 32767 and array.min() > -32768:
         return image.with_array(np.rint(array).astype(np.int16))
     return image.with_array(array)
-
-
-def paint(
-    painter: Painter,
-    style: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    grain: np.random.Generator | None = None,
-) -> NDArray[np.float32]:
-    """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1].
-
-    Args:
-        grain: source of the noise that the model may add; None paints without.
-    """
-    noise = None
-    if grain is not None and painter.config.noise:
-        noise = torch.from_numpy(grain.standard_normal((len(labels), 1, *labels.shape[1:]), np.float32))
-    parts = []
-    for start in range(0, len(labels), _BATCH):
-        batch = slice(start, start + _BATCH)
-        here = None if noise is None else noise[batch]
-        parts.append(painter.paint(torch.from_numpy(style[batch]), torch.from_numpy(labels[batch]), here))
-    return torch.cat(parts)[:, 0].numpy()

@@ -24,7 +24,7 @@ from cardiomorph.latent.samplers import AnySampler
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
 from cardiomorph.progress import track
-from cardiomorph.synthesis.engine import paint
+from cardiomorph.synthesis.painting import paint
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _PAINTED = 6

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
-from cardiomorph.evaluation.fidelity import intensity_measures
+from cardiomorph.evaluation.fidelity import intensity_measures, noise_level
 from cardiomorph.evaluation.overlap import dice
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.segmenter import Segmenter
 from cardiomorph.models.spade import ImageModel
-from cardiomorph.synthesis.engine import paint
+from cardiomorph.synthesis.painting import NOISE_SHARE, paint, strength_for
 
 PAIRS = 40
 _TISSUES = ("blood", "myocardium", "background")
@@ -40,8 +40,12 @@ def swap_metrics(
     with torch.inference_mode():
         styles = model.encode_style(torch.from_numpy(images)[:, None]).numpy()
     of_style, of_label = pairs.T
-    swapped = paint(painter, styles[of_style], labels[of_label], np.random.default_rng([seed, 1]))
-    unswapped = paint(painter, styles[of_label], labels[of_label], np.random.default_rng([seed, 1]))
+    single = zip(styles[:, None], labels[:, None], images[:, None], strict=True)
+    grain = np.array([strength_for(painter, s, m, NOISE_SHARE * noise_level(i[0])) for s, m, i in single], np.float32)
+    swapped, unswapped = (
+        paint(painter, styles[look], labels[of_label], np.random.default_rng([seed, 1]), grain[look])
+        for look in (of_style, of_label)
+    )
     read = _read(segmenter, swapped)
     painted = _tissues(swapped, labels[of_label])
     real = _tissues(images, labels)

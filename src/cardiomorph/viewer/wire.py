@@ -16,7 +16,7 @@ from cardiomorph.evaluation.reference import Spread
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.samplers import SAMPLER_NAMES
 from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.viewer.latent_room import Point, correlations
+from cardiomorph.viewer.latent_room import Ellipse, Point, correlations
 from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Shape, Stage
 
 VIRTUAL_PARENTS = 8
@@ -109,13 +109,6 @@ class BeatLine(BaseModel):
     image: str | None
 
 
-class EllipseFacts(BaseModel):
-    """A group's Gaussian on the map."""
-
-    centre: Point
-    covariance: tuple[Point, Point]
-
-
 class MapSubject(BaseModel):
     """A real heart on the map."""
 
@@ -134,7 +127,7 @@ class LatentFacts(BaseModel):
     """
 
     explained: list[float]
-    ellipses: dict[str, EllipseFacts]
+    ellipses: dict[str, Ellipse]
     subjects: list[MapSubject]
     kendall: dict[str, dict[str, list[list[float]]]]
 
@@ -220,10 +213,7 @@ def latent_facts(stage: Stage) -> LatentFacts:
     """The latent room as it goes over the wire."""
     return LatentFacts(
         explained=stage.map.explained,
-        ellipses={
-            name: EllipseFacts(centre=found.centre, covariance=found.covariance)
-            for name, found in stage.map.ellipses.items()
-        },
+        ellipses=stage.map.ellipses,
         subjects=[
             MapSubject(id=name, group=group, place=stage.map.place(parent.trajectory))
             for name, (group, parent) in stage.subjects.items()
