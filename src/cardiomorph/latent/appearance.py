@@ -1,9 +1,9 @@
 """How a cohort's images look, as statistics of their style codes: a source of appearances that are nobody's.
 
-A subject's appearance is a style code a slice in both phases, resampled to 32 slices like its shape, and how
-noisy its images are. Over the subjects of a cohort the codes are a joint Gaussian: few leading factors, and a rest, most
-of what distinguishes neighbouring slices of one subject, as a Kronecker product of how codes go together along the axis
-and phases, and how the numbers of one code do.
+A subject's appearance is a style code a slice in both phases, resampled to 32 slices like its shape, and how noisy its
+images are. Over the subjects of a cohort the codes are a joint Gaussian: few leading factors, and a rest, which holds
+most of what distinguishes neighbouring slices of one subject. The rest's covariance is the Kronecker product of how codes
+go together along axis and phases, and how the numbers of one code do.
 """
 
 from __future__ import annotations
