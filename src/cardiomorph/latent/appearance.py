@@ -2,8 +2,8 @@
 
 A subject's appearance is a style code a slice in both phases, resampled to 32 slices like its shape, and how noisy its
 images are. Over the subjects of a cohort the codes are a joint Gaussian: few leading factors, and a rest, which holds
-most of what distinguishes neighbouring slices of one subject. The rest's covariance is the Kronecker product of how codes
-go together along axis and phases, and how the numbers of one code do.
+most of what distinguishes neighbouring slices of one subject. The rest's covariance is the Kronecker product of how
+codes go together along axis and phases, and how the numbers of one code do.
 """
 
 from __future__ import annotations
