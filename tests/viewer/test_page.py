@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from contextlib import ExitStack
 from io import BytesIO
 
 import nibabel as nib
@@ -61,7 +62,15 @@ def chromium():
 
 
 @pytest.fixture
-def open_page(chromium):
+def serve():
+    """Starts servers for one test and stops them when its pages are closed: a server that goes first cuts a page's
+    stream, which the page rightly calls an error."""
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(served(app))
+
+
+@pytest.fixture
+def open_page(chromium, serve):
     """Opens an address and waits until a heart stands on the stage; any script error fails the test."""
     contexts, problems = [], []
 
@@ -217,17 +226,17 @@ def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
     page.close()
 
 
-def test_a_token_in_the_address_opens_the_page_and_leaves_the_address(chromium, open_page, shipped):
-    with served(create_app(shipped, token="s3cret")) as address:
-        page = chromium.new_page()
-        page.goto(address)
-        page.get_by_text("this server asks for its token").wait_for()
-        page.close()
-        page = open_page(f"{address}#token=s3cret")
-        settled(page)
-        assert "s3cret" not in page.url
-        page.reload()
-        page.wait_for_selector("body[data-ready]")
+def test_a_token_in_the_address_opens_the_page_and_leaves_the_address(chromium, open_page, serve, shipped):
+    address = serve(create_app(shipped, token="s3cret"))
+    page = chromium.new_page()
+    page.goto(address)
+    page.get_by_text("this server asks for its token").wait_for()
+    page.close()
+    page = open_page(f"{address}#token=s3cret")
+    settled(page)
+    assert "s3cret" not in page.url
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -242,15 +251,14 @@ def test_nothing_is_inaccessible(scheme, open_page, address):
         assert found.violations_count == 0, found.generate_report()
 
 
-def test_a_report_opens_beside_the_page(open_page, shipped, tmp_path):
+def test_a_report_opens_beside_the_page(open_page, serve, shipped, tmp_path):
     (tmp_path / "report.html").write_text("<!doctype html><title>r</title><h1>Verdict</h1>")
     hearts = {"first": Choice(source="virtual003", target="RV", seed=2)}
-    with served(create_app(shipped, hearts=hearts, report=tmp_path / "report.html")) as address:
-        page = open_page(address)
-        assert page.get_by_label("Healthy heart").input_value() == "virtual003"
-        with page.context.expect_page() as opening:
-            page.get_by_role("button", name="Report").click()
-        opening.value.get_by_role("heading", name="Verdict").wait_for()
+    page = open_page(serve(create_app(shipped, hearts=hearts, report=tmp_path / "report.html")))
+    assert page.get_by_label("Healthy heart").input_value() == "virtual003"
+    with page.context.expect_page() as opening:
+        page.get_by_role("button", name="Report").click()
+    opening.value.get_by_role("heading", name="Verdict").wait_for()
 
 
 def test_a_tablet_needs_no_sideways_scrolling(open_page, address):
