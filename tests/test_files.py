@@ -8,6 +8,7 @@ from cardiomorph.files import (
     folder_in_place,
     read_csv,
     read_json,
+    read_record,
     write_bytes,
     write_csv,
     write_json,
@@ -87,7 +88,18 @@ def test_json_round_trips_and_damage_is_named(tmp_path):
         read_json(path)
 
 
-@pytest.mark.parametrize("read", [read_json, read_csv])
+def test_a_record_without_its_keys_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1, "b": 2})
+    assert read_record(path, "a") == {"a": 1, "b": 2}
+    with pytest.raises(CardiomorphError, match=r"a.json: does not hold c, d\."):
+        read_record(path, "a", "c", "d")
+    write_json(path, [1])
+    with pytest.raises(CardiomorphError, match=r"a.json: does not hold an object\."):
+        read_record(path)
+
+
+@pytest.mark.parametrize("read", [read_json, read_record, read_csv])
 def test_a_missing_file_is_named(read, tmp_path):
     with pytest.raises(CardiomorphError, match=r"absent: this file is missing"):
         read(tmp_path / "absent")

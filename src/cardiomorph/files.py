@@ -83,6 +83,17 @@ def read_json(path: Path) -> Any:
         raise CardiomorphError(f"cannot be read as JSON ({error})", where=path) from error
 
 
+def read_record(path: Path, *keys: str) -> dict[str, Any]:
+    """Reads a JSON object that holds these keys. Raises `CardiomorphError` where it is missing or does not."""
+    found = read_json(path)
+    missing = [key for key in keys if key not in found] if isinstance(found, dict) else ["an object"]
+    if missing:
+        raise CardiomorphError(
+            f"does not hold {', '.join(missing)}", where=path, fix="It was changed since it was written: make it again"
+        )
+    return dict(found)
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Reads a CSV file with a header. Raises `CardiomorphError` where it is missing."""
     try:

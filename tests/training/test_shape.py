@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.prepare import PreparationConfig
@@ -114,6 +115,23 @@ def test_another_cohort_cannot_resume(finished, small, tmp_path):
     manifest.write_text(manifest.read_text().replace("heldout", "train"))
     with pytest.raises(CardiomorphError, match=r"started with other settings \(cohort\)"):
         train_shape(tmp_path / "c", finished[0], config=CONFIG, device="cpu", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("run.json", b"{}", "does not hold settings"),
+        ("run.json", b"[]", "does not hold an object"),
+        ("checkpoint.safetensors", save({"a": torch.zeros(1)}), "is not a checkpoint of this run"),
+        ("checkpoint.safetensors", save({"a": torch.zeros(1)}, {"step": "1", "seconds": "1"}), "is not a checkpoint"),
+        ("checkpoint.safetensors", b"cut", "is not a readable safetensors file"),
+    ],
+)
+def test_a_damaged_run_is_named(name, content, said, finished, small, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "r")
+    (tmp_path / "r" / name).write_bytes(content)
+    with pytest.raises(CardiomorphError, match=rf"{name}: {said}"):
+        train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu", resume=True)
 
 
 def test_a_diverging_training_is_an_error(small, tmp_path):

@@ -33,7 +33,7 @@ from cardiomorph.data.splits import Split, split_subjects
 from cardiomorph.data.subject import Entry
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import check_format, ensure_folder, read_csv, read_json, write_bytes, write_csv, write_json
+from cardiomorph.files import check_format, ensure_folder, read_csv, read_record, write_bytes, write_csv, write_json
 from cardiomorph.progress import console, track
 from cardiomorph.workers import worker_pool
 
@@ -108,7 +108,7 @@ class Cohort:
                 where=self.folder,
                 fix="Make one with 'cardiomorph prepare SOURCE -o COHORT'",
             )
-        self.settings: dict[str, Any] = read_json(self.folder / _SETTINGS)
+        self.settings = read_record(self.folder / _SETTINGS, "preparation")
         check_format(self.settings, FORMAT, self.folder / _SETTINGS)
         self.rows = read_csv(self.folder / _MANIFEST)
 

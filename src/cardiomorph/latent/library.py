@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_json
+from cardiomorph.files import read_record
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 CARD = "card.json"
@@ -47,5 +47,5 @@ def notice(folder: Path) -> str | None:
     """What must be said when an atlas is used: its licence and limits, in one line; None where it has no card."""
     if not (folder / CARD).is_file():
         return None
-    card = read_json(folder / CARD)
+    card = read_record(folder / CARD, "name", "licence", "data", "use")
     return f"{card['name']}: {card['licence']}; {card['data']} {card['use']}"

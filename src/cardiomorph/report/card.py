@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import folder_in_place, read_json, write_json, write_text
+from cardiomorph.files import folder_in_place, read_json, read_record, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import CARD
 from cardiomorph.progress import console
@@ -93,7 +93,7 @@ def shown(folder: Path) -> str:
 
 
 def _report_metrics(atlas: Atlas, report: Path) -> dict[str, Any]:
-    of = read_json(report / "evaluation.json").get("synthesis", {}).get("atlas")
+    of = read_record(report / "evaluation.json", "synthesis")["synthesis"].get("atlas")
     if of != atlas.identity:
         raise CardiomorphError(
             f"is of the atlas {str(of)[:12]}, not of {atlas.identity[:12]}",
@@ -131,7 +131,7 @@ def _training(atlas: Atlas) -> dict[str, Any]:
     return {
         kind: {
             key: value
-            for key, value in read_json(atlas.folder / kind / "model.json").items()
+            for key, value in read_record(atlas.folder / kind / "model.json").items()
             if key in ("settings", "environment", "metrics")
         }
         for kind in atlas.description["models"]

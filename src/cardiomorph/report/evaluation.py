@@ -21,7 +21,7 @@ from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_heart
 from cardiomorph.evaluation.summary import Metrics, finite, summarise
 from cardiomorph.evaluation.table import Row, group_summary
 from cardiomorph.evaluation.verdict import Condition, Verdict, verdicts
-from cardiomorph.files import ensure_folder, read_json, write_bytes, write_csv, write_json, write_text
+from cardiomorph.files import ensure_folder, read_record, write_bytes, write_csv, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.virtual import VIRTUAL, virtual_name
 from cardiomorph.models.checkpoint import load_segmenter
@@ -102,7 +102,8 @@ def evaluate(
         _examined(name, hearts, records / f"set{number}", config, real, split, seed, workers)
         for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1)
     ]
-    settings = read_json(synth / "synthesis.json") if (synth / "synthesis.json").exists() else {}
+    asked = synth / "synthesis.json"
+    settings = read_record(asked, "atlas", "request") if asked.exists() else {}
     found, why = _find_atlas(settings, atlas)
     _identity(sets[0], found, why, cohort, settings, seed)
     _swap(sets[0], found, segmenter, cohort, seed)

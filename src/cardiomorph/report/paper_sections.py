@@ -10,7 +10,7 @@ import numpy as np
 
 from cardiomorph.anatomy import DISEASES, GROUP_NAMES, HEALTHY, PHASES
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.files import read_json
+from cardiomorph.files import read_record
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
 from cardiomorph.latent.samplers import sampler_named
@@ -32,7 +32,7 @@ def draw_section(synth: Path) -> Section:
     """How the draws went, from each heart's provenance: share of code elements outside the group's range."""
     shares: dict[str, dict[str, list[float]]] = {}
     for path in sorted(synth.glob("*/provenance.json")):
-        facts = read_json(path)
+        facts = read_record(path, "job", "draw")
         mine = shares.setdefault(facts["job"]["target"], {})
         for key in _SHARES:
             if key in facts["draw"]:

@@ -20,7 +20,7 @@ from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.evaluation.reference import reference_of
-from cardiomorph.files import folder_in_place, read_json
+from cardiomorph.files import folder_in_place, read_json, read_record
 from cardiomorph.latent.appearance import Styles, appearance_statistics
 from cardiomorph.latent.atlas import (
     Atlas,
@@ -243,7 +243,7 @@ def _put_model(run: Path, folder: Path, model: LabelVAE | ImageModel, share: boo
         facts = {key: value for key, value in description.items() if key not in ("kind", "config")}
         if (run / "metrics.json").exists() and (run / "run.json").exists():
             facts["metrics"] = read_json(run / "metrics.json")
-            facts["environment"] = read_json(run / "run.json")["environment"]
+            facts["environment"] = read_record(run / "run.json", "environment")["environment"]
         save_model(folder, description["kind"], model, half=True, **facts)
         return
     for name in (DESCRIPTION, WEIGHTS):

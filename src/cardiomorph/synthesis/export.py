@@ -17,7 +17,7 @@ from cardiomorph.data.sources.nnunet import SUBJECTS
 from cardiomorph.data.subject import Entry, Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import folder_in_place, read_json, write_csv, write_json
+from cardiomorph.files import folder_in_place, read_record, write_csv, write_json
 from cardiomorph.progress import console, track
 from cardiomorph.volume import write_nifti
 
@@ -81,7 +81,7 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
             "file_ending": ".nii.gz",
         },
     )
-    parents = {entry.id: read_json(entry.folder / "provenance.json")["parent"] for entry in synthetic}
+    parents = {entry.id: read_record(entry.folder / "provenance.json", "parent")["parent"] for entry in synthetic}
     rows = [
         {"subject": name, "group": group, "synthetic": "yes" if name in parents else "no", "parent": parents.get(name)}
         for name, group in groups.items()

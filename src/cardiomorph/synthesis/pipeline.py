@@ -17,7 +17,7 @@ from cardiomorph.allocator import keep_freed_memory
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
-from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_csv, write_json, write_text
+from cardiomorph.files import ensure_folder, folder_in_place, read_json, read_record, write_csv, write_json, write_text
 from cardiomorph.latent.atlas import Atlas, Backend
 from cardiomorph.progress import console, track
 from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
@@ -142,7 +142,7 @@ def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
     }
     path = output / _REQUEST
     if path.exists():
-        before = read_json(path)
+        before = read_record(path)
         if any(before.get(key) != mark[key] for key in ("request", "atlas")):
             raise CardiomorphError(
                 "holds the hearts of another request", where=output, fix="Choose another output folder"

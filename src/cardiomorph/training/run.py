@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest, ensure_folder, explained, read_json, write_bytes, write_json, write_text
+from cardiomorph.files import digest, ensure_folder, explained, read_record, write_bytes, write_json, write_text
 from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
 from cardiomorph.progress import console
 from cardiomorph.training.hardware import Hardware
@@ -67,7 +67,7 @@ class RunFolder:
                 raise CardiomorphError(
                     "holds a run already", where=self.path, fix="Go on with --resume, or choose another folder"
                 )
-            before = read_json(started)["settings"]
+            before = read_record(started, "settings")["settings"]
             if before != settings:
                 changed = sorted(k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k))
                 raise CardiomorphError(
@@ -95,25 +95,27 @@ class RunFolder:
         write_bytes(self.path / _CHECKPOINT, content)
 
     def restore(self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> tuple[int, float]:
-        """Loads the checkpoint if there is one. Returns the step reached and the seconds spent; 0 and 0 without."""
+        """Loads the checkpoint if there is one. Returns the step reached and the seconds spent; 0 and 0 without.
+
+        Raises:
+            CardiomorphError: the file is damaged, or no checkpoint of these networks.
+        """
         path = self.path / _CHECKPOINT
         if not path.exists():
             self._cut_log(0)
             return 0, 0.0
         tensors = read_tensors(path)
-        with safe_open(path, "pt") as stored:
-            facts = stored.metadata()
-        for name, module in modules.items():
-            module.load_state_dict(_below(tensors, f"module/{name}/"))
-        for name, optimizer in optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(tensors, f"optimizer/{name}/").items():
-                index, _, field = key.partition("/")
-                state.setdefault(int(index), {})[field] = value
-            whole = optimizer.state_dict()
-            optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
-        self._cut_log(int(facts["step"]))
-        return int(facts["step"]), float(facts["seconds"])
+        try:
+            with safe_open(path, "pt") as stored:
+                facts = stored.metadata() or {}
+            step, seconds = int(facts["step"]), float(facts["seconds"])
+            _put_back(tensors, modules, optimizers)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise CardiomorphError(
+                f"is not a checkpoint of this run ({error})", where=path, fix="Delete it to begin the run anew"
+            ) from error
+        self._cut_log(step)
+        return step, seconds
 
     def _cut_log(self, step: int) -> None:
         """Drops what was reported after the checkpoint: it will be done, and reported, again."""
@@ -156,11 +158,11 @@ class RunFolder:
         write_picture(self.path / "samples.png", picture)
         write_curves(self.path / "curves.png", self.history())
         write_text(self.path / "README.md", self._card(kind, model, metrics))
-        save_model(self.path, kind, model, settings=read_json(self.path / "run.json")["settings"])
+        save_model(self.path, kind, model, settings=read_record(self.path / "run.json", "settings")["settings"])
 
     def _card(self, kind: str, model: nn.Module, metrics: Mapping[str, Any]) -> str:
         """The run in one page of Markdown: what, on what, how long, how good, what seemed wrong."""
-        run = read_json(self.path / "run.json")
+        run = read_record(self.path / "run.json", "settings", "environment")
         warned = self.path / "warnings.txt"
         parameters = sum(p.numel() for p in model.parameters())
         lines = [
@@ -184,6 +186,20 @@ class RunFolder:
         if warned.exists():
             lines += ["", "Warnings:", "", *(f"- {line}" for line in warned.read_text().splitlines())]
         return "\n".join(lines) + "\n"
+
+
+def _put_back(
+    tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+) -> None:
+    for name, module in modules.items():
+        module.load_state_dict(_below(tensors, f"module/{name}/"))
+    for name, optimizer in optimizers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _below(tensors, f"optimizer/{name}/").items():
+            index, _, field = key.partition("/")
+            state.setdefault(int(index), {})[field] = value
+        whole = optimizer.state_dict()
+        optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_json
+from cardiomorph.files import read_json, read_record
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import default_atlas, find_atlas, shipped_atlases
 from cardiomorph.latent.samplers import sampler_named
@@ -59,11 +59,11 @@ def opened(given: str | Path | None) -> Opened:
 
 
 def _synthesis(folder: Path) -> Opened:
-    facts = read_json(folder / "synthesis.json")
-    place = Path(facts.get("atlas_folder", ""))
+    facts = read_record(folder / "synthesis.json", "atlas", "atlas_folder")
+    place = Path(facts["atlas_folder"])
     candidates = [place, folder.parent / place.name, *shipped_atlases().values()]
     for candidate in candidates:
-        if (candidate / "atlas.json").is_file() and (atlas := Atlas(candidate)).identity == facts.get("atlas"):
+        if (candidate / "atlas.json").is_file() and (atlas := Atlas(candidate)).identity == facts["atlas"]:
             return Opened(atlas, _hearts(folder))
     raise CardiomorphError(
         f"its atlas ({place}) is not there any more", where=folder, fix="Give the atlas itself to view it"
