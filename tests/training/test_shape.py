@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import save
 
 from cardiomorph.data.cohort import Cohort, prepare_cohort
@@ -93,6 +96,14 @@ def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, finished, small
     train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu", resume=True)
     for name in ("model.safetensors", "model.json", "log.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_the_terminal_shows_loss_dice_speed_and_time(small, tmp_path, monkeypatch):
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=120)
+    monkeypatch.setattr("cardiomorph.progress.console", terminal)
+    train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu")
+    shown = terminal.file.getvalue()
+    assert re.search(r"shape model .* \d+/\d+ \d:\d\d:\d\d \d:\d\d:\d\d loss \d\S*  dice 0\.\d+  \d+ slices/s", shown)
 
 
 def test_a_run_is_not_overwritten(finished, small):

@@ -32,6 +32,8 @@ from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.run import RunFolder, cohort_fingerprint
 from cardiomorph.training.watch import Watch, cohort_warnings
 
+_HELDOUT = "heldout_"
+
 
 class Task(Protocol):
     """What is being trained. ``modules`` and ``optimizers`` hold all of its state."""
@@ -90,6 +92,36 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         return max(1, self.n_items // self.batch_size)
+
+
+class Epochs(Protocol):
+    """What a training by epochs is set to."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def learning_rate_floor(self) -> float: ...
+
+    @property
+    def seed(self) -> int: ...
+
+
+def epochs_plan(n_items: int, config: Epochs) -> Plan:
+    """The plan of a training by epochs: a checkpoint after each, a measurement after every second one."""
+    per_epoch = max(1, n_items // config.batch_size)
+    return Plan(
+        n_items=n_items,
+        batch_size=config.batch_size,
+        steps=config.epochs * per_epoch,
+        learning_rate_floor=config.learning_rate_floor,
+        seed=config.seed,
+        evaluate_every=2 * per_epoch,
+        checkpoint_every=per_epoch,
+    )
 
 
 def check_plan(plan: Plan, processes: int = 1) -> None:
@@ -183,9 +215,13 @@ def fit(
     run = RunFolder(output, settings, resume=resume, hardware=task.hardware)
     for sentence in cohort_warnings(cohort):
         run.warn(0, sentence)
-    seconds = train(run, task, plan, kind if kind == "segmenter" else f"{kind} model")
+    title = kind if kind == "segmenter" else f"{kind} model"
+    seconds = train(run, task, plan, title)
     metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
     run.finish(kind, task.result, metrics, task.picture())
+    if task.hardware.main:
+        scores = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        console.print(f"{title} in {output}: {scores}", highlight=False)
     task.hardware.wait()
     return metrics
 
@@ -222,6 +258,7 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
     watch, history = Watch(), run.history()
+    scores: Mapping[str, float] = next((row for row in reversed(history) if _first(row, _HELDOUT)), {})
     with ExitStack() as stack:
         writer = stack.enter_context(SummaryWriter(str(run.path / "tensorboard"), purge_step=start)) if main else None
         bar = stack.enter_context(progress_bar(shown=main))
@@ -245,23 +282,25 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
                 history.append(values)
                 for sentence in watch.news(history):
                     run.warn(done, sentence)
-                bar.update(line, completed=done, note=_note(values, rate))
+                bar.update(line, completed=done, note=_note(values, scores, rate))
             if saving or evaluating:
                 task.hardware.average_buffers(task.modules.values())
             if evaluating and writer is not None:
-                _measure(run, writer, task, done)
+                scores = _measure(run, writer, task, done)
             if saving:
                 run.save(task.modules, task.optimizers, done, time.monotonic() - began)
                 task.hardware.wait()
     return time.monotonic() - began
 
 
-def _measure(run: RunFolder, writer: SummaryWriter, task: Task, step: int) -> None:
-    _report(run, writer, step, {f"heldout_{k}": v for k, v in task.evaluate().items()})
+def _measure(run: RunFolder, writer: SummaryWriter, task: Task, step: int) -> dict[str, float]:
+    scores = {f"{_HELDOUT}{key}": value for key, value in task.evaluate().items()}
+    _report(run, writer, step, scores)
     sheet = task.picture()
     writer.add_image("samples", sheet, step, dataformats="HW" if sheet.ndim == 2 else "HWC")
     for name, values in task.histograms().items():
         writer.add_histogram(name, values, step)
+    return scores
 
 
 def _report(run: RunFolder, writer: SummaryWriter | None, step: int, values: Mapping[str, float]) -> None:
@@ -271,9 +310,15 @@ def _report(run: RunFolder, writer: SummaryWriter | None, step: int, values: Map
             writer.add_scalar(key, value, step)
 
 
-def _note(values: Mapping[str, float], rate: float) -> str:
-    shown = "  ".join(f"{key} {value:.4g}" for key, value in list(values.items())[:3])
-    return f"{shown}  {rate:.0f} slices/s"
+def _first(values: Mapping[str, float], prefix: str = "") -> str:
+    """The first of the values whose name begins so, in words; nothing where there is none."""
+    found = (f"{key.removeprefix(prefix)} {value:.4g}" for key, value in values.items() if key.startswith(prefix))
+    return next(found, "")
+
+
+def _note(values: Mapping[str, float], scores: Mapping[str, float], rate: float) -> str:
+    """Loss, held-out measure and speed, short enough for 80 columns."""
+    return "  ".join(filter(None, [_first(values), _first(scores, _HELDOUT), f"{rate:.0f} slices/s"]))
 
 
 def _check_finite(values: Mapping[str, float], step: int, run: RunFolder) -> None:

@@ -18,7 +18,7 @@ from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
 from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.image import heldout_tensors, shown_slices
-from cardiomorph.training.loop import Plan, fit, weights
+from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
 from cardiomorph.training.run import check_slice_size
@@ -79,16 +79,7 @@ class SegmenterTask:
         return self.model
 
     def plan(self) -> Plan:
-        per_epoch = max(1, len(self.slices) // self.config.batch_size)
-        return Plan(
-            n_items=len(self.slices),
-            batch_size=self.config.batch_size,
-            steps=self.config.epochs * per_epoch,
-            learning_rate_floor=self.config.learning_rate_floor,
-            seed=self.config.seed,
-            evaluate_every=2 * per_epoch,
-            checkpoint_every=per_epoch,
-        )
+        return epochs_plan(len(self.slices), self.config)
 
     def batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Labels and images, moved, their contrast and brightness changed."""

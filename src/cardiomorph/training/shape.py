@@ -17,7 +17,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
 from cardiomorph.training.hardware import Hardware, Precision, this_process
-from cardiomorph.training.loop import Plan, fit, weights
+from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
 from cardiomorph.training.run import check_slice_size
@@ -95,17 +95,7 @@ class ShapeTask:
         return self.model
 
     def plan(self) -> Plan:
-        config = self.config
-        per_epoch = max(1, len(self.slices) // config.batch_size)
-        return Plan(
-            n_items=len(self.slices),
-            batch_size=config.batch_size,
-            steps=config.epochs * per_epoch,
-            learning_rate_floor=config.learning_rate_floor,
-            seed=config.seed,
-            evaluate_every=2 * per_epoch,
-            checkpoint_every=per_epoch,
-        )
+        return epochs_plan(len(self.slices), self.config)
 
     def beta_at(self, step: int) -> float:
         """The KL weight at a step, after warm-up."""
