@@ -3,7 +3,7 @@
 Every row is a run folder under OUT, so an interrupted ablation goes on; rows that are finished are only read. All rows
 of a table have the same schedule, seed and cohort, but for the setting that they are about.
 
-    python benchmarks/ablation.py shape COHORT --unturned COHORT2 -o OUT
+    python benchmarks/ablation.py shape COHORT --unturned COHORT2 --coarse COHORT3 -o OUT
     python benchmarks/ablation.py image COHORT --segmenter RUN -o OUT
 """
 
@@ -37,7 +37,9 @@ SHAPE_ROWS: dict[str, Changes] = {
     "bottleneck 64": {"model": {"bottleneck": 64}},
     "width 24": {"model": {"width": 24}},
     "float32": {"precision": "float32"},
+    "heart's pixels weighted 3": {"heart_weight": 3.0},
     "hearts as scanned, not turned": {},
+    "pixels of 2 mm": {"model": {"size": 96}},
 }
 IMAGE_ROWS: dict[str, Changes] = {
     "small": {},
@@ -49,7 +51,7 @@ IMAGE_ROWS: dict[str, Changes] = {
     "own style only": {"style_neighbours": 0.0},
     "no average of the weights": {"average_decay": 0.0},
 }
-_UNTURNED = "hearts as scanned, not turned"
+_UNTURNED, _COARSE = "hearts as scanned, not turned", "pixels of 2 mm"
 
 
 def changed(base: Any, changes: Changes) -> Any:
@@ -109,17 +111,19 @@ def main() -> None:
     parser.add_argument("model", choices=("shape", "image"))
     parser.add_argument("cohort", type=Path)
     parser.add_argument("--unturned", type=Path, help="the cohort prepared with orientation 'source'")
+    parser.add_argument("--coarse", type=Path, help="the cohort prepared with spacing_mm 2.0 and size 96")
     parser.add_argument("--segmenter", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--rows", nargs="*", help="names of rows; all by default")
     given = parser.parse_args()
     names = given.rows or list(SHAPE_ROWS if given.model == "shape" else IMAGE_ROWS)
+    others = {_UNTURNED: given.unturned, _COARSE: given.coarse}
     rows: dict[str, dict[str, float]] = {}
     for name in names:
-        if name == _UNTURNED and given.unturned is None:
+        cohort = others.get(name, given.cohort)
+        if cohort is None:
             continue
         folder = given.output / given.model / name.replace(" ", "_").replace(",", "")
-        cohort = given.unturned if name == _UNTURNED else given.cohort
         rows[name] = (
             shape_row(name, cohort, folder)
             if given.model == "shape"

@@ -7,6 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from cardiomorph.errors import CardiomorphError
 from cardiomorph.workers import worker_pool
 
 _said = []
@@ -35,14 +38,24 @@ def test_no_more_workers_than_work():
         assert pool._max_workers == 1
 
 
+def leave(number):
+    os._exit(9)
+
+
+def test_a_worker_that_is_killed_is_a_clear_error():
+    said = r"a worker process was killed.*Use fewer workers"
+    with pytest.raises(CardiomorphError, match=said), worker_pool(2, 4) as pool:
+        list(pool.map(leave, range(4)))
+
+
 PARENT = """
 import sys, time
 from cardiomorph.workers import worker_pool
 if __name__ == "__main__":
-    pool = worker_pool(1, 2)
     import os
-    print(pool.submit(os.getpid).result(), flush=True)
-    time.sleep(60)
+    with worker_pool(1, 2) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
 """
 
 

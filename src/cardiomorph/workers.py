@@ -10,25 +10,41 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+
+from cardiomorph.errors import CardiomorphError
 
 _LOOK_EVERY_S = 1.0
 
 
-def worker_pool(workers: int, tasks: int, start: Callable[..., None] | None = None, *given: Any) -> Executor:
+@contextmanager
+def worker_pool(workers: int, tasks: int, start: Callable[..., None] | None = None, *given: Any) -> Iterator[Executor]:
     """A pool for that many tasks, of no more workers than there are tasks.
 
     Args:
         start: called with ``given`` in every worker before its first task.
+
+    Raises:
+        CardiomorphError: a worker was killed, or could not begin.
     """
-    return ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         max(1, min(workers, tasks)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=partial(_begin, os.getpid(), start, given),
     )
+    try:
+        with pool:
+            yield pool
+    except BrokenProcessPool as error:
+        raise CardiomorphError(
+            "a worker process was killed, mostly because memory ran out, or could not begin",
+            fix="Use fewer workers; in a script of your own, make the call below if __name__ == '__main__'",
+        ) from error
 
 
 def _begin(parent: int, start: Callable[..., None] | None, given: tuple[Any, ...]) -> None:

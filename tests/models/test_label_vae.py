@@ -47,8 +47,8 @@ def test_kl_is_that_of_torch_distributions(seed):
     )
 
 
-@given(st.integers(0, 10**6), st.floats(0, 20))
-def test_the_loss_is_summed_cross_entropy_plus_beta_kl(seed, beta):
+@given(st.integers(0, 10**6), st.floats(0, 20), st.sampled_from([1.0, 0.25, 3.0]))
+def test_the_loss_is_summed_cross_entropy_plus_beta_kl(seed, beta, heart):
     rng = np.random.default_rng(seed)
     logits, labels = rng.normal(size=(3, 4, 5, 5)), rng.integers(0, 4, (3, 5, 5))
     code = posterior(seed)
@@ -57,10 +57,11 @@ def test_the_loss_is_summed_cross_entropy_plus_beta_kl(seed, beta):
         for i in range(5):
             for j in range(5):
                 scores = logits[b, :, i, j]
-                cross_entropy += (math.log(np.exp(scores).sum()) - scores[labels[b, i, j]]) / 3
+                missed = (math.log(np.exp(scores).sum()) - scores[labels[b, i, j]]) / 3
+                cross_entropy += missed if labels[b, i, j] == 0 else heart * missed
         for mean, log_variance in zip(code.mean[b].tolist(), code.log_variance[b].tolist(), strict=True):
             kl += 0.5 * (mean**2 + math.exp(log_variance) - 1 - log_variance) / 3
-    loss = vae_loss(torch.tensor(logits), torch.tensor(labels), code, beta)
+    loss = vae_loss(torch.tensor(logits), torch.tensor(labels), code, beta, heart_weight=heart)
     assert float(loss.cross_entropy) == pytest.approx(cross_entropy, rel=1e-5)
     assert float(loss.kl) == pytest.approx(kl, rel=1e-5)
     assert float(loss.total) == pytest.approx(cross_entropy + beta * kl, rel=1e-5)
@@ -96,7 +97,12 @@ class TestThePaper:
     def test_training(self):
         config = self.config
         assert (config.beta, config.learning_rate, config.batch_size, config.epochs) == (15, 2e-5, 20, 300)
-        assert (config.learning_rate_floor, config.beta_warmup_epochs, config.free_nats) == (1, 0, 0)
+        assert (config.learning_rate_floor, config.beta_warmup_epochs, config.free_nats, config.heart_weight) == (
+            1,
+            0,
+            0,
+            1,
+        )
         assert not config.augmentation.active
         assert (config.model.latent_dims, config.model.width, config.model.size) == (16, 64, 128)
 

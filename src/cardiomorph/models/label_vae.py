@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cardiomorph.anatomy import N_CLASSES
+from cardiomorph.anatomy import N_CLASSES, STRUCTURES
 
 _SLOPE = 0.2
 
@@ -133,17 +133,26 @@ class VAELoss(NamedTuple):
     kl: Tensor
 
 
-def vae_loss(logits: Tensor, labels: Tensor, posterior: Posterior, beta: float, free_nats: float = 0.0) -> VAELoss:
+def vae_loss(
+    logits: Tensor,
+    labels: Tensor,
+    posterior: Posterior,
+    beta: float,
+    free_nats: float = 0.0,
+    heart_weight: float = 1.0,
+) -> VAELoss:
     """Cross-entropy summed over pixels plus beta times KL summed over dimensions, both mean over the batch.
 
-    Source: the paper, section 2.2 (beta = 15, no free nats).
+    Source: the paper, section 2.2 (beta = 15, no free nats, all pixels alike).
 
     Args:
         logits: (batch, 4, size, size).
         labels: (batch, size, size) integers.
         free_nats: KL a dimension may hold (mean over the batch) before it is charged.
+        heart_weight: weight of the heart's pixels; the background's have 1.
     """
-    cross_entropy = F.cross_entropy(logits, labels.long(), reduction="sum") / logits.shape[0]
+    weights = None if heart_weight == 1.0 else logits.new_tensor([1.0] + [heart_weight] * len(STRUCTURES))
+    cross_entropy = F.cross_entropy(logits, labels.long(), weights, reduction="sum") / logits.shape[0]
     per_dimension = posterior.kl_per_dimension().mean(dim=0)
     charged = torch.clamp(per_dimension - free_nats, min=0.0).sum()
     return VAELoss(cross_entropy + beta * charged, cross_entropy, per_dimension.sum())

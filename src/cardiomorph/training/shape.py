@@ -36,6 +36,7 @@ class ShapeTrainingConfig(BaseModel):
     beta: float = Field(15.0, ge=0, description="weight of the KL divergence")
     beta_warmup_epochs: float = Field(0.0, ge=0, description="epochs over which beta rises from 0")
     free_nats: float = Field(0.0, ge=0, description="KL per dimension that costs nothing")
+    heart_weight: float = Field(1.0, gt=0, description="weight of the heart's pixels; the background's have 1")
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Precision = "auto"
     seed: int = Field(0, ge=0)
@@ -118,7 +119,8 @@ class ShapeTask:
         with self.hardware.autocast():
             posterior = Posterior(*(part.float() for part in self.model.encode(one_hot(labels))))
             logits = self.model.decode(posterior.sample(noise)).float()
-        loss = vae_loss(logits, labels, posterior, self.beta_at(step), self.config.free_nats)
+        config = self.config
+        loss = vae_loss(logits, labels, posterior, self.beta_at(step), config.free_nats, config.heart_weight)
         self.hardware.descend(self.optimizers["adam"], loss.total)
         return {"loss": loss.total, "cross_entropy": loss.cross_entropy, "kl": loss.kl}
 
