@@ -27,7 +27,7 @@ browser:
 	echo "Chromium is missing and could not be installed: the viewer's page is not tested."
 
 test: lint browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(BIN)/cardiomorph
 	$(BIN)/python benchmarks/run.py acdc-small
