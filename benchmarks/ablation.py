@@ -49,6 +49,7 @@ IMAGE_ROWS: dict[str, Changes] = {
     "perceptual 10": {"perceptual": 10.0},
     "no noise": {"model": {"noise": False}},
     "own style only": {"style_neighbours": 0.0},
+    "no augmentation": {"augmentation": {"rotation_deg": 0, "scale": 0, "shift_px": 0}},
     "no average of the weights": {"average_decay": 0.0},
 }
 _UNTURNED, _COARSE = "hearts as scanned, not turned", "pixels of 2 mm"
