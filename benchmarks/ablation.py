@@ -28,8 +28,6 @@ SHAPE_ROWS: dict[str, Changes] = {
     "small": {},
     "beta 15, as published": {"beta": 15.0},
     "beta 15 and 0.1 free nats": {"beta": 15.0, "free_nats": 0.1},
-    "beta 5": {"beta": 5.0},
-    "beta 1": {"beta": 1.0},
     "no KL warm-up": {"beta_warmup_epochs": 0.0},
     "no augmentation": {"augmentation": {"rotation_deg": 0, "scale": 0, "shift_px": 0}},
     "constant learning rate": {"learning_rate_floor": 1.0},
@@ -119,7 +117,8 @@ def main() -> None:
     given = parser.parse_args()
     names = given.rows or list(SHAPE_ROWS if given.model == "shape" else IMAGE_ROWS)
     others = {_UNTURNED: given.unturned, _COARSE: given.coarse}
-    rows: dict[str, dict[str, float]] = {}
+    written = given.output / f"{given.model}.json"
+    rows: dict[str, dict[str, float]] = read_json(written) if written.exists() else {}
     for name in names:
         cohort = others.get(name, given.cohort)
         if cohort is None:
@@ -130,7 +129,7 @@ def main() -> None:
             if given.model == "shape"
             else image_row(name, cohort, folder, given.segmenter)
         )
-        write_json(given.output / f"{given.model}.json", rows)
+        write_json(written, rows)
         write_text(given.output / f"{given.model}.md", table(rows))
         print(json.dumps({name: rows[name]}), flush=True)
     print(table(rows))

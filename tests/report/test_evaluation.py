@@ -95,6 +95,8 @@ def test_an_unseen_folder_with_everything_wrong_is_measured_as_far_as_it_goes(co
         nib.save(image, path)
     rewrite(label_files(subjects[3])[1], lambda array: array[:, :, :-1])  # another number of slices
     (subjects[4] / "Info.cfg").write_text("ED: 1\nES: 8\nNbFrame: 8\n")  # no group
+    (subjects[5] / "provenance.json").write_text('["of another tool"]')
+    (subjects[6] / "provenance.json").write_text('{"tool": "another"}')
     found = evaluate(copies, tmp_path / "r", against=cohort.folder)
     facts = json.loads((tmp_path / "r" / "evaluation.json").read_text())["sets"]["copies"]
     assert facts["hearts"] == 14

@@ -44,7 +44,13 @@ def test_a_moved_synthesis_finds_the_atlas_beside_it(hearts, atlas):
     (hearts / "synthesis.json").write_text(json.dumps(mark | {"atlas_folder": "/nowhere/atlas"}))
     with pytest.raises(CardiomorphError, match="not there any more"):
         opened(hearts)
-    shutil.copytree(atlas.folder, hearts.parent / "atlas")
+    old = hearts.parent / "atlas"
+    shutil.copytree(atlas.folder, old)
+    description = json.loads((old / "atlas.json").read_text())
+    (old / "atlas.json").write_text(json.dumps(description | {"format": 1}))
+    with pytest.raises(CardiomorphError, match="not there any more"):
+        opened(hearts)
+    (old / "atlas.json").write_text(json.dumps(description))
     assert opened(hearts).atlas.folder == hearts.parent / "atlas"
 
 

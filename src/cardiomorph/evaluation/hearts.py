@@ -19,7 +19,7 @@ from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare
 from cardiomorph.data.sources import acdc, find_subjects, nnunet
 from cardiomorph.data.subject import Codes, Entry, Subject
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest, read_record
+from cardiomorph.files import digest, read_json
 from cardiomorph.volume import Volume
 
 UNKNOWN_GROUP = "unknown"
@@ -138,7 +138,9 @@ def _from_entry(entry: Entry, layout: str, grid: PreparationConfig, codes: Codes
 
 def _parent(entry: Entry) -> str | None:
     path = entry.folder / "provenance.json"
-    return read_record(path, "parent")["parent"] if path.is_file() else None
+    facts = read_json(path) if path.is_file() else None
+    # Other tools may write a file of that name, too.
+    return facts.get("parent") if isinstance(facts, dict) else None
 
 
 def _prepared(subject: Subject, grid: PreparationConfig) -> PreparedSubject:

@@ -110,6 +110,8 @@ class RunFolder:
                 facts = stored.metadata() or {}
             step, seconds = int(facts["step"]), float(facts["seconds"])
             _put_back(tensors, modules, optimizers)
+        except torch.OutOfMemoryError:
+            raise
         except (KeyError, RuntimeError, ValueError) as error:
             raise CardiomorphError(
                 f"is not a checkpoint of this run ({error})", where=path, fix="Delete it to begin the run anew"

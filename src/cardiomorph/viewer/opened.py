@@ -63,11 +63,19 @@ def _synthesis(folder: Path) -> Opened:
     place = Path(facts["atlas_folder"])
     candidates = [place, folder.parent / place.name, *shipped_atlases().values()]
     for candidate in candidates:
-        if (candidate / "atlas.json").is_file() and (atlas := Atlas(candidate)).identity == facts["atlas"]:
-            return Opened(atlas, _hearts(folder))
+        if _identity(candidate) == facts["atlas"]:
+            return Opened(Atlas(candidate), _hearts(folder))
     raise CardiomorphError(
         f"its atlas ({place}) is not there any more", where=folder, fix="Give the atlas itself to view it"
     )
+
+
+def _identity(folder: Path) -> str | None:
+    """None where there is no atlas that this version reads."""
+    try:
+        return Atlas(folder).identity
+    except CardiomorphError:
+        return None
 
 
 def _hearts(folder: Path) -> dict[str, Choice]:

@@ -14,6 +14,7 @@ import uvicorn
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_text
+from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.progress import console
 from cardiomorph.synthesis.build import parents_of
@@ -54,6 +55,9 @@ def serve(
         token=token,
         hosts=("*",) if open_to_others else _LOOPBACK,
     )
+    said = notice(stage.atlas.folder)
+    if said:
+        console.print(said, highlight=False, markup=False)
     console.print(f"[bold]{address}[/bold]  (Ctrl-C ends the viewer)", soft_wrap=True)
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
