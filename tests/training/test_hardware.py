@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from line import PLAN, Line
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.models.checkpoint import load_shape_model
+from cardiomorph.models.checkpoint import load_image_model, load_shape_model
 from cardiomorph.training.hardware import Hardware, has_bfloat16, this_process
 from cardiomorph.training.loop import check_plan, train
 from cardiomorph.training.run import RunFolder
@@ -94,3 +94,4 @@ def test_two_processes_write_one_model(shared):
     metrics = json.loads((shared / "shape" / "metrics.json").read_text())
     steps = [json.loads(line)["step"] for line in (shared / "shape" / "log.jsonl").read_text().splitlines()]
     assert max(steps) == metrics["steps"]
+    assert load_image_model(shared / "image").config.width == 2

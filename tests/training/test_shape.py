@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -96,6 +99,26 @@ def test_a_killed_run_resumed_is_the_run_that_was_not(killed_at, finished, small
     train_shape(small.folder, tmp_path / "r", config=CONFIG, device="cpu", resume=True)
     for name in ("model.safetensors", "model.json", "log.jsonl"):
         assert (tmp_path / "r" / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_a_process_killed_outright_resumes_to_the_same_bytes(finished, small, tmp_path):
+    run = tmp_path / "r"
+    (tmp_path / "config.json").write_text(CONFIG.model_dump_json())
+    command = [sys.executable, "-m", "cardiomorph.cli", "train", "shape", str(small.folder), "-o", str(run)]
+    command += ["--config", str(tmp_path / "config.json"), "--device", "cpu", "--resume"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for checkpoints in (1, 2):
+        training = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        seen = set()
+        while training.poll() is None and len(seen) < checkpoints:
+            if (run / "checkpoint.safetensors").exists():
+                seen.add((run / "checkpoint.safetensors").stat().st_mtime_ns)
+        training.kill()
+        training.wait()
+    assert not (run / "model.safetensors").exists(), "killed too late to say anything"
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    for name in ("model.safetensors", "model.json", "log.jsonl"):
+        assert (run / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
 def test_the_terminal_shows_loss_dice_speed_and_time(small, tmp_path, monkeypatch):
