@@ -88,12 +88,12 @@ def shape_row(name: str, cohort: Path, folder: Path) -> dict[str, float]:
 
 def image_row(name: str, cohort: Path, folder: Path, segmenter: Path) -> dict[str, float]:
     """Trains one row and measures how it repaints the held-out slices."""
-    from repaint import repaint_measures
+    from repaint import held_out, repaint_measures
 
     base: ImageTrainingConfig = IMAGE_PRESETS["small"].model_copy(update={"steps": IMAGE_STEPS})
     if not (folder / DESCRIPTION).exists():
         train_image(cohort, folder, config=changed(base, IMAGE_ROWS[name]), resume=True)
-    measured = repaint_measures(folder, Cohort(cohort), load_segmenter(segmenter))
+    measured = repaint_measures(*held_out(folder, Cohort(cohort)), load_segmenter(segmenter))
     return {**measured, "minutes": read_json(folder / "metrics.json")["seconds"] / 60}
 
 

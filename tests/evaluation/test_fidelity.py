@@ -12,6 +12,7 @@ from cardiomorph.anatomy import Label
 from cardiomorph.evaluation.fidelity import (
     BINS,
     bootstrap,
+    checkerboard,
     coverage_measures,
     frechet_distance,
     histogram,
@@ -246,3 +247,19 @@ def test_equal_pictures_are_perfectly_similar_and_one_has_no_pair():
     assert mean_pairwise_similarity(picture[None], rng) is None
     noise = np.random.default_rng(2).uniform(-1, 1, (4, 32, 32))
     assert abs(mean_pairwise_similarity(noise, rng)) < 0.1
+
+
+@given(seeds)
+def test_noise_and_smooth_images_have_no_checkerboard(seed):
+    noise = np.random.default_rng(seed).normal(size=(6, 64, 64))
+    smooth = np.stack([np.outer(np.sin(np.linspace(0, 3, 64)), np.cos(np.linspace(0, 2, 64)))] * 3)
+    assert 0.8 < checkerboard(noise) < 1.3
+    assert checkerboard(smooth + 0.01 * noise[:3]) < 1.3
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_grid_as_faint_as_the_noise_is_found(period, axis):
+    noise = np.random.default_rng(0).normal(size=(6, 64, 64))
+    grid = np.expand_dims(np.cos(2 * np.pi * np.arange(64) / period), (0, 3 - axis))
+    assert checkerboard(noise + grid) > 3

@@ -38,7 +38,7 @@ from cardiomorph.progress import track
 from cardiomorph.workers import worker_pool
 
 Scalars = dict[str, float | None]
-_VERSION = 3
+_VERSION = 4
 _BATCH = 16
 
 

@@ -2,7 +2,7 @@
 
 A generator that must rebuild images learns to be quieter than they are, for noise that falls elsewhere than theirs
 costs it feature matching; and how much it adds differs with the style. So the strength of its noise is found for every
-parent: that at which the parent's healthy heart has the noise level of the parent's images, or the one drawn for it.
+parent: that at which the parent's healthy heart has most of the noise level of the parent's images, or of the one drawn.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cardiomorph.models.painter import Painter
 
 MAX_STRENGTH = 2.0
 NOISE_SHARE = 0.8
-"""Share of the noise level to reach: the estimator counts fine anatomy as noise too. Both chosen on held-out
-patients, repainted (docs/results.md)."""
+"""Share of the noise level to reach, not all of it: the estimator counts fine anatomy as noise, too. What other choices
+give stands in docs/results.md."""
 
 _BATCH = 8
 _TRIED = [N_SLICES // 4, 3 * N_SLICES // 4]

@@ -21,6 +21,7 @@ INTENSITIES = (
     "papillary",
     "noise",
     "sharpness",
+    "checkerboard",
 )
 SPACES = ("own", "imagenet")
 # Hearts whose features are kept in memory, slices of each; repeats of a distance between random halves of hearts;
