@@ -299,7 +299,8 @@ def models_pack(atlas: Path, /, *, output: Output, facts: Path, licence: Path, r
     output:
         New folder.
     facts:
-        JSON with name, licence, data, use, attribution, commands and limits.
+        JSON with name, licence, data, use, attribution, commands and limits, like the head of a card.json that ships;
+        and "patients": false where the training hearts are nobody's, so that memorisation is told but no gate.
     licence:
         Text of the licence, copied as LICENSE.
     report:

@@ -120,6 +120,12 @@ def test_facts_that_lack_something_are_refused(shared, papers, tmp_path):
         pack(shared.folder, tmp_path / "out", **given)
 
 
+def test_what_is_nobodys_may_be_memorised(shared, papers, tmp_path):
+    given = papers(**{"memorisation.label_share_too_close": 0.4})
+    write_json(given["facts"], FACTS | {"patients": False})
+    assert "| 0.400 |" in (pack(shared.folder, tmp_path / "out", **given) / "README.md").read_text()
+
+
 def test_a_phantoms_card_needs_no_report(shared, papers, tmp_path):
     given = papers() | {"report": None}
     assert "the training data are no patients" in shown(pack(shared.folder, tmp_path / "out", **given))

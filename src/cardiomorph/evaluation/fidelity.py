@@ -77,8 +77,9 @@ def bootstrap(
 ) -> tuple[float, float, float]:
     """Mean and 95 % interval of a statistic over random halves of the real hearts against as many synthetic ones.
 
-    Whole hearts are drawn, for slices of one heart are no independent samples. Both sides always have as many hearts as
-    half the real set, so that the result stands beside `real_floor`: these distances grow as sets shrink.
+    Whole hearts are drawn, for slices of one heart are no independent samples. Both sides have as many hearts as half
+    the real set, where there are as many, so that the result stands beside `real_floor`: these distances grow as sets
+    shrink.
     """
     size = len(real) // 2
     found = [

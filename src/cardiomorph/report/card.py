@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import folder_in_place, read_json, read_record, write_json, write_text
@@ -36,6 +36,7 @@ class CardFacts(BaseModel):
     attribution: str
     commands: tuple[str, ...]
     limits: tuple[str, ...]
+    patients: bool = Field(True, description="whether the training hearts are people's: if so, memorisation is a gate")
 
 
 def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path | None = None) -> Path:
@@ -63,7 +64,7 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
         first = error.errors()[0]
         raise CardiomorphError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=facts) from error
     metrics = _report_metrics(source, Path(report)) if report else {}
-    for kind in ("label", "image"):
+    for kind in ("label", "image") if given.patients else ():
         _check_memorisation(metrics, kind)
     card = {**given.model_dump(mode="json"), "training": _training(source), "atlas": source.identity}
     with folder_in_place(Path(output)) as folder:

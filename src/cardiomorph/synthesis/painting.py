@@ -2,7 +2,7 @@
 
 A generator that must rebuild images learns to be quieter than they are, for noise that falls elsewhere than theirs
 costs it feature matching; and how much it adds differs with the style. So the strength of its noise is found for every
-parent: that at which the parent's healthy heart has most of the noise level of the parent's images, or of the one drawn.
+parent: that at which its healthy heart has most of the noise level of the parent's images, or of the level drawn.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from cardiomorph.allocator import keep_freed_memory
+from cardiomorph.allocator import keep_freed_memory, peak_memory_mb
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import console, progress_bar
@@ -200,7 +200,7 @@ def fit(
         config: what the task was made from; with the cohort and the precision it decides the outcome.
 
     Returns:
-        What metrics.json holds: the task's held-out measures, steps, slices, seconds.
+        What metrics.json holds: the task's held-out measures, steps, slices, seconds, largest resident memory.
 
     Raises:
         CardiomorphError: no whole batch; a run of other settings; a diverged training.
@@ -218,6 +218,8 @@ def fit(
     title = kind if kind == "segmenter" else f"{kind} model"
     seconds = train(run, task, plan, title)
     metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
+    peak = peak_memory_mb()
+    metrics |= {"peak_memory_mb": round(peak)} if peak else {}
     run.finish(kind, task.result, metrics, task.picture())
     if task.hardware.main:
         scores = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
