@@ -33,7 +33,6 @@ SHAPE_ROWS: dict[str, Changes] = {
     "constant learning rate": {"learning_rate_floor": 1.0},
     "learning rate 2e-5, constant": {"learning_rate": 2e-5, "learning_rate_floor": 1.0},
     "bottleneck 64": {"model": {"bottleneck": 64}},
-    "width 24": {"model": {"width": 24}},
     "float32": {"precision": "float32"},
     "heart's pixels weighted 3": {"heart_weight": 3.0},
     "hearts as scanned, not turned": {},

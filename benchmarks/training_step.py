@@ -96,6 +96,7 @@ def gradient(task: Task) -> Tensor:
     """The gradient of all weights for one batch: of the squared error of images, of the shape model's own loss."""
     batch, model = drawn(task, 0), task.model
     model.train()
+    model.zero_grad(set_to_none=True)
     with task.hardware.autocast():
         if isinstance(task, ImageTask):
             fake = model.paint(model.encode_style(batch.style), batch.label, batch.noise)
