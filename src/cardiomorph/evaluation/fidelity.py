@@ -151,7 +151,7 @@ def checkerboard(images: NDArray[np.floating]) -> float:
     for period in (2, 4, 8):
         # The window spreads a line over its neighbours: the next ones but one are what it is held against.
         line = images.shape[-1] // period
-        beside = [k for k in (line - 4, line - 3, line + 3, line + 4) if k <= last]
+        beside = [k for k in (line - 4, line - 3, line + 3, line + 4) if 0 < k <= last]
         found.append(power[line] / max(power[beside].mean(), np.finfo(float).tiny))
     return float(max(found))
 
