@@ -220,5 +220,5 @@ def test_nothing_held_out_trains_without_scores(small, tmp_path):
     assert Cohort(tmp_path / "c").ids("heldout") == []
     config = CONFIG.model_copy(update={"epochs": 1})
     metrics = train_shape(tmp_path / "c", tmp_path / "r", config=config, device="cpu")
-    assert set(metrics) == {"steps", "slices", "seconds"}
+    assert set(metrics) == {"steps", "slices", "seconds", "peak_memory_mb"}
     assert load_shape_model(tmp_path / "r")
