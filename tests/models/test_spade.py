@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrize
 
+from cardiomorph.models import modulation
 from cardiomorph.models.neighbourhoods import LabelMap
-from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade, StyleEncoder, _Modulated
+from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade, StyleEncoder
 from conftest import heart_label, hearts_of
 
 TINY = ImageModelConfig(width=2, hidden=4, style_dims=6, size=32)
@@ -82,16 +83,31 @@ def test_distinct_neighbourhoods_give_the_same_gradients():
         torch.testing.assert_close(ours, dense, rtol=1e-4, atol=1e-3)
 
 
-def test_the_fused_normalisation_has_the_gradient_of_its_own_differences():
+@pytest.mark.parametrize("slope", [None, 0.2])
+@pytest.mark.parametrize("chunk", [modulation._CHUNK, 15], ids=["whole", "in parts of five pixels"])
+def test_the_fused_normalisation_has_the_gradient_of_its_own_differences(slope, chunk, monkeypatch):
+    monkeypatch.setattr(modulation, "_CHUNK", chunk)
     rng = torch.Generator().manual_seed(0)
     x, gamma, beta = (torch.randn(n, 3, dtype=torch.float64, generator=rng) for n in (14, 4, 4))
     row = torch.tensor([0, 0, 1, 2, 2, 2, 2, 0, 1, 1, 0, 2, 2, 0])
 
     def modulated(x, gamma, beta):
         variance, mean = (s.detach() for s in torch.var_mean(x, dim=0, correction=0))
-        return _Modulated.apply(x, gamma, beta, row, mean, torch.rsqrt(variance + 1e-5))
+        return modulation.Modulated.apply(x, gamma, beta, row, mean, torch.rsqrt(variance + 1e-5), slope)
 
     assert torch.autograd.gradcheck(modulated, tuple(t.requires_grad_() for t in (x, gamma, beta)))
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 64), st.sampled_from([None, 0.0, 0.2]))
+def test_pixels_are_scaled_alike_in_parts_of_any_size(pixels, channels, chunk, slope):
+    rng = torch.Generator().manual_seed(pixels)
+    x, scale, shift = (torch.randn(n, channels, generator=rng) for n in (pixels, 5, 5))
+    row = torch.randint(0, 5, (pixels,), generator=rng)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modulation, "_CHUNK", chunk)
+        ours = modulation.scaled(x, scale, shift, row, slope).double().numpy()
+    theirs = (x.double() * scale[row] + shift[row]).numpy()
+    np.testing.assert_allclose(ours, np.where(theirs > 0, theirs, theirs * (1 if slope is None else slope)), atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])

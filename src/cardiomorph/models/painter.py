@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cardiomorph.models.modulation import scaled
 from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, expanded, neighbourhood_codes
-from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade, SpadeBlock, scaled
+from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade, SpadeBlock
 
 MAX_ROWS = 12_288
 """Neighbourhoods kept a resolution: those of three hearts or so, as many as pay. With more, memory would grow for a
@@ -101,18 +102,18 @@ class _Block:
 
     def __call__(self, x: Tensor, labels: Tensor, noise: Tensor | None) -> Tensor:
         row = self.tables.index(neighbourhood_codes(labels))
-        shortcut = x if self.conv_s is None else self.conv_s(self._modulated(2, x, labels, row))
-        y = self.conv_0(F.leaky_relu_(self._modulated(0, x, labels, row), SLOPE))
+        shortcut = x if self.conv_s is None else self.conv_s(self._modulated(2, x, labels, row, None))
+        y = self.conv_0(self._modulated(0, x, labels, row, SLOPE))
         if self.grain is not None and noise is not None:
             y.addcmul_(self.grain, noise)
-        return self.conv_1(F.leaky_relu_(self._modulated(1, y, labels, row), SLOPE)).add_(shortcut)
+        return self.conv_1(self._modulated(1, y, labels, row, SLOPE)).add_(shortcut)
 
-    def _modulated(self, number: int, x: Tensor, labels: Tensor, row: Tensor | None) -> Tensor:
+    def _modulated(self, number: int, x: Tensor, labels: Tensor, row: Tensor | None, slope: float | None) -> Tensor:
         if row is None:
-            return self.spades[number](x, LabelMap(labels))
+            return self.spades[number](x, LabelMap(labels), slope)
         batch, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        y = scaled(pixels, self.tables.scales[number], self.tables.shifts[number], row)
+        y = scaled(pixels, self.tables.scales[number], self.tables.shifts[number], row, slope)
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

@@ -8,7 +8,6 @@ from an image. Widths: the authors' is 32. What the paper leaves open: normalisa
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from cardiomorph.anatomy import N_CLASSES
+from cardiomorph.models.modulation import Modulated
 from cardiomorph.models.neighbourhoods import LabelMap
 
 SLOPE = 0.2
@@ -42,48 +42,6 @@ def _normed(convolution: nn.Conv2d) -> nn.Conv2d:
     return normed
 
 
-class _Modulated(torch.autograd.Function):
-    """Batch norm, scale and shift of pixels whose scale and shift come from a table; all in one pass each way.
-
-    ``x`` (pixels, channels) is normalised by its own mean and variance, then multiplied by 1 + gamma and shifted by
-    beta, (rows, channels) each, of the pixel's row. The normalisation is folded into the table, which is a hundred
-    times smaller than ``x``; the gradient through mean and variance is that of batch norm.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, row: Tensor, mean: Tensor, inverse_std: Tensor
-    ) -> Tensor:
-        scale = (1.0 + gamma) * inverse_std
-        ctx.save_for_backward(x, scale, row, mean, inverse_std)
-        return scaled(x, scale, beta - mean * scale, row)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, row, mean, inverse_std = ctx.saved_tensors
-        grad = grad.contiguous()
-        d_shift = _sums_by_row(grad, row, len(scale))
-        d_scale = _sums_by_row(grad * x, row, len(scale)) - mean * d_shift
-        # d inverse_std / d variance = -inverse_std^3 / 2, d variance / d x = 2 (x - mean) / pixels
-        slope = -(d_scale * scale).sum(dim=0) * inverse_std.square() / len(x)
-        offset = -(d_shift * scale).sum(dim=0) / len(x) - slope * mean
-        through_statistics = torch.addcmul(offset.to(x.dtype), x, slope.to(x.dtype))
-        d_x = torch.addcmul(through_statistics, grad, F.embedding(row, scale.to(x.dtype)))
-        return d_x, d_scale * inverse_std, d_shift, None, None, None
-
-
-def scaled(x: Tensor, scale: Tensor, shift: Tensor, row: Tensor) -> Tensor:
-    """``x`` times its row of ``scale`` plus its row of ``shift``."""
-    return torch.addcmul(F.embedding(row, shift.to(x.dtype)), x, F.embedding(row, scale.to(x.dtype)))
-
-
-def _sums_by_row(values: Tensor, row: Tensor, n_rows: int) -> Tensor:
-    """(pixels, channels) summed over the pixels of each row, float32 or better."""
-    sums = values.new_zeros(n_rows, values.shape[1])
-    summed = sums.scatter_add_(0, row[:, None].expand_as(values), values)
-    return summed.to(torch.promote_types(values.dtype, torch.float32))
-
-
 class Spade(nn.Module):
     """Normalise, then scale and shift by what the label map says at each pixel.
 
@@ -97,19 +55,17 @@ class Spade(nn.Module):
         self.shared = nn.Conv2d(N_CLASSES, hidden, 3, 1, 1)
         self.gamma_beta = nn.Conv2d(hidden, 2 * channels, 3, 1, 1)
 
-    def forward(self, x: Tensor, label: LabelMap) -> Tensor:
-        """``x`` (batch, channels, h, w), ``label`` at the same resolution."""
+    def forward(self, x: Tensor, label: LabelMap, slope: float | None = None) -> Tensor:
+        """``x`` (batch, channels, h, w), ``label`` at the same resolution, ``slope`` of a LeakyReLU that follows."""
         table = label.table
-        if table is None:
+        if table is None or not self.training:
             gamma, beta = self.modulation(label).chunk(2, dim=1)
-            return torch.addcmul(beta, self.norm(x), 1.0 + gamma)
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-        if self.training:
-            gamma, beta = self._rows(table.columns, table.inside)
-            y = _Modulated.apply(pixels, gamma, beta, table.index, *self._batch_statistics(x))
-        else:
-            y = scaled(pixels, *self.scale_and_shift(table.columns, table.inside), table.index)
+            y = torch.addcmul(beta, self.norm(x), 1.0 + gamma)
+            return y if slope is None else F.leaky_relu(y, slope)
         batch, channels, height, width = x.shape
+        gamma, beta = self._rows(table.columns, table.inside)
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
+        y = Modulated.apply(pixels, gamma, beta, table.index, *self._batch_statistics(x), slope)
         return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def modulation(self, label: LabelMap) -> Tensor:
@@ -173,11 +129,11 @@ class SpadeBlock(nn.Module):
 
     def forward(self, x: Tensor, label: LabelMap, noise: Tensor | None) -> Tensor:
         shortcut = self.conv_s(self.spade_s(x, label)) if self.learned else x
-        y = self.conv_0(F.leaky_relu(self.spade_0(x, label), SLOPE))
+        y = self.conv_0(self.spade_0(x, label, SLOPE))
         if self.grain is not None and noise is not None:
-            y = torch.addcmul(y, self.grain.to(y.dtype), noise.to(y.dtype))
-        y = self.conv_1(F.leaky_relu(self.spade_1(y, label), SLOPE))
-        return shortcut + y
+            y.addcmul_(self.grain.to(y.dtype), noise.to(y.dtype))
+        # In place: no gradient needs what a convolution or a sum gave.
+        return self.conv_1(self.spade_1(y, label, SLOPE)).add_(shortcut)
 
 
 class Generator(nn.Module):
@@ -210,7 +166,7 @@ class Generator(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             step = label.labels.shape[-1] // x.shape[-1]
             x = block(x, label.at(x.shape[-1]), None if noise is None else noise[..., ::step, ::step])
-        return torch.tanh(self.to_image(F.leaky_relu(x, SLOPE)))
+        return torch.tanh(self.to_image(F.leaky_relu_(x, SLOPE)))
 
 
 class _ResidualBlock(nn.Module):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
@@ -152,8 +153,8 @@ class ImageTask:
         }
         betas = (0.0, 0.9)
         self.optimizers: dict[str, Optimizer] = {
-            "generator": torch.optim.Adam(self.model.parameters(), config.generator_rate, betas),
-            "discriminator": torch.optim.Adam(self.judge.parameters(), config.discriminator_rate, betas),
+            "generator": torch.optim.Adam(self.model.parameters(), config.generator_rate, betas, fused=True),
+            "discriminator": torch.optim.Adam(self.judge.parameters(), config.discriminator_rate, betas, fused=True),
         }
 
     @property
@@ -202,7 +203,8 @@ class ImageTask:
             return self.judge(image, label)
 
     def _update_discriminator(self, real: Tensor, fake: Tensor, label: Tensor) -> dict[str, Tensor]:
-        on_real, on_fake = self._judged(real, label), self._judged(fake, label)
+        with parametrize.cached():
+            on_real, on_fake = self._judged(real, label), self._judged(fake, label)
         loss = discriminator_hinge(on_real, on_fake)
         self.hardware.descend(self.optimizers["discriminator"], loss)
         return {
@@ -214,9 +216,10 @@ class ImageTask:
     def _update_generator(self, real: Tensor, fake: Tensor, label: Tensor) -> dict[str, Tensor]:
         # The discriminator only carries the gradient through here; its own is not wanted.
         self.judge.requires_grad_(False)
-        on_fake = self._judged(fake, label)
-        with torch.no_grad():
-            on_real = self._judged(real, label)
+        with parametrize.cached():
+            on_fake = self._judged(fake, label)
+            with torch.no_grad():
+                on_real = self._judged(real, label)
         terms = {
             "adversarial": generator_hinge(on_fake),
             "feature_matching": feature_matching(on_real, on_fake),
