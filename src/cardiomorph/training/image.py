@@ -153,8 +153,8 @@ class ImageTask:
         }
         betas = (0.0, 0.9)
         self.optimizers: dict[str, Optimizer] = {
-            "generator": torch.optim.Adam(self.model.parameters(), config.generator_rate, betas, fused=True),
-            "discriminator": torch.optim.Adam(self.judge.parameters(), config.discriminator_rate, betas, fused=True),
+            "generator": torch.optim.Adam(self.model.parameters(), config.generator_rate, betas),
+            "discriminator": torch.optim.Adam(self.judge.parameters(), config.discriminator_rate, betas),
         }
 
     @property
