@@ -72,14 +72,14 @@ class Modulated(torch.autograd.Function):
         x, y, scale, row, mean, inverse_std = ctx.saved_tensors
         grad = grad.contiguous()
         d_x = torch.empty_like(x)
+        # The gradient before the activation, kept where the result will be until the second pass.
+        arriving = grad if y is None else d_x
         d_shift, d_scale = (torch.zeros_like(scale, dtype=x.dtype) for _ in range(2))
         for part in _chunks(x):
             if y is not None:
-                # Kept where the result will be, for the second pass.
                 torch.ops.aten.leaky_relu_backward(grad[part], y[part], ctx.slope, True, grad_input=d_x[part])
-            before = grad[part] if y is None else d_x[part]
-            _add_by_row(d_shift, before, row[part])
-            _add_by_row(d_scale, before * x[part], row[part])
+            _add_by_row(d_shift, arriving[part], row[part])
+            _add_by_row(d_scale, arriving[part] * x[part], row[part])
         d_shift = d_shift.to(scale.dtype)
         d_scale = d_scale.to(scale.dtype) - mean * d_shift
         # d inverse_std / d variance = -inverse_std^3 / 2, d variance / d x = 2 (x - mean) / pixels
@@ -88,8 +88,7 @@ class Modulated(torch.autograd.Function):
         along, narrow = along.to(x.dtype), scale.to(x.dtype)
         for part in _chunks(x):
             through_statistics = torch.addcmul(offset, x[part], along)
-            before = grad[part] if y is None else d_x[part]
-            torch.addcmul(through_statistics, before, narrow.index_select(0, row[part]), out=d_x[part])
+            torch.addcmul(through_statistics, arriving[part], narrow.index_select(0, row[part]), out=d_x[part])
         return d_x, d_scale * inverse_std, d_shift, None, None, None, None
 
 
