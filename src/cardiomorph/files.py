@@ -122,6 +122,13 @@ def folder_in_place(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def checked_name(text: str, where: Path) -> str:
+    """A name from a file that becomes part of a path. Raises `CardiomorphError` for one that would climb out."""
+    if not text or text.startswith(".") or any(c in "/\\" or ord(c) < 32 for c in text) or len(text) > 200:
+        raise CardiomorphError(f"holds the name {text[:80]!r}, which no file may have", where=where)
+    return text
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal. Raises `CardiomorphError` where it is missing or unreadable."""
     try:

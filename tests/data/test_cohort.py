@@ -152,12 +152,12 @@ def test_a_damaged_subject_is_named(damage, cohort, tmp_path):
     shutil.copytree(cohort.folder, tmp_path / "c")
     path = tmp_path / "c" / "subjects" / "patient001.safetensors"
     path.write_bytes(path.read_bytes()[:-1000] if damage is None else damage)
-    with pytest.raises(CardiomorphError, match=r"patient001.safetensors: is not a prepared subject"):
+    with pytest.raises(CardiomorphError, match=r"patient001.safetensors: is not the file that was prepared"):
         Cohort(tmp_path / "c").load("patient001")
 
 
 def test_a_missing_subject_is_named(cohort):
-    with pytest.raises(CardiomorphError, match=r"nobody.safetensors: is not a prepared subject"):
+    with pytest.raises(CardiomorphError, match=r"has no subject 'nobody'"):
         cohort.load("nobody")
 
 
@@ -165,6 +165,6 @@ def test_a_cohort_of_another_format_is_not_read(cohort, tmp_path):
     folder = tmp_path / "cohort"
     shutil.copytree(cohort.folder, folder)
     settings = json.loads((folder / "cohort.json").read_text())
-    (folder / "cohort.json").write_text(json.dumps(settings | {"format": 2}))
-    with pytest.raises(CardiomorphError, match=r"cohort\.json: is in format 2; this version reads format 1"):
+    (folder / "cohort.json").write_text(json.dumps(settings | {"format": 1}))
+    with pytest.raises(CardiomorphError, match=r"cohort\.json: is in format 1; this version reads format 2"):
         Cohort(folder)

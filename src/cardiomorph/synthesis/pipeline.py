@@ -44,8 +44,7 @@ def write_acdc_files(
         if phase in images:
             write_nifti(place / f"{stem}.nii.gz", images[phase])
     info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 2}
-    if all(body):
-        info |= {"Height": body[0], "Weight": body[1]}
+    info |= {key: value for key, value in zip(("Height", "Weight"), body, strict=True) if value}
     write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
 
 

@@ -25,10 +25,12 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
     A subject depends on the seed, its group and its number in the group only, not on how many are made.
 
     Raises:
-        CardiomorphError: fewer than two a group, an output that holds other things or another phantom.
+        CardiomorphError: fewer than two a group, a seed below 0, an output that holds other things or another phantom.
     """
     if subjects_per_group < 2:
         raise CardiomorphError(f"{subjects_per_group} subjects a group are too few; statistics need two or more")
+    if seed < 0:
+        raise CardiomorphError(f"seed: {seed} was given; it must be 0 or more")
     output = Path(output)
     _claim(output, {"seed": seed, "subjects_per_group": subjects_per_group})
     plan = [
