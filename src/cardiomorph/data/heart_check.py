@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, STRUCTURES, Label, Phase
-from cardiomorph.data.subject import Frame, Subject
+from cardiomorph.data.subject import Subject
 from cardiomorph.volume import Volume
 
 NAMES = {Label.RV: "RV cavity", Label.MYOCARDIUM: "LV myocardium", Label.LV: "LV cavity"}
@@ -49,27 +49,38 @@ def refusals(subject: Subject, *, partial: bool = False) -> Iterator[str]:
     Args:
         partial: the codes were stated by the user, so a structure may be absent.
     """
-    labels = {phase: frame.label for phase, frame in subject.frames.items()}
+    labels = {phase: _boxed(frame.label) for phase, frame in subject.frames.items()}
     yield from _absent(labels, partial)
     yield from _swapped(labels)
     for phase, label in labels.items():
         yield from _spacing(phase, label)
     yield from _size(labels)
-    if len(labels) == len(PHASES) and np.array_equal(labels["ED"].array, labels["ES"].array):
+    maps = [frame.label.array for frame in subject.frames.values()]
+    if len(maps) == len(PHASES) and np.array_equal(*maps):
         yield "ED and ES have one and the same label map: is one frame named twice?"
 
 
 def doubts(subject: Subject) -> Iterator[str]:
     """What looks odd in a heart, in words that are the same for every subject that has it, as far as they can be."""
+    labels = {phase: _boxed(frame.label) for phase, frame in subject.frames.items()}
     for frame in subject.frames.values():
         yield from frame.label.doubts
         yield from frame.image.doubts if frame.image else ()
     if subject.apex_first:
         yield "its slices run from apex to base: turned"
-    yield from _unusual(subject.frames)
-    yield from _emptier(subject.frames)
-    for phase, frame in subject.frames.items():
-        yield from _gaps(phase, frame.label)
+    yield from _unusual(labels)
+    yield from _emptier(labels)
+    yield from _unequal(subject)
+    for phase, label in labels.items():
+        yield from _gaps(phase, label)
+
+
+def _boxed(label: Volume) -> Volume:
+    """The heart's box in plane with a pixel around it: most of a field of view holds none of it."""
+    pixels: NDArray[np.bool_] = np.any(label.array > 0, axis=2)
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    x, y = (slice(max(0, int(found[0]) - 1), int(found[-1]) + 2) for found in (rows, columns))
+    return label.with_array(label.array[x, y])
 
 
 def _absent(labels: Mapping[Phase, Volume], partial: bool) -> Iterator[str]:
@@ -136,8 +147,7 @@ def _ml(label: Volume, structure: Label) -> float:
     return float((label.array == structure).sum()) * label.voxel_ml
 
 
-def _unusual(frames: Mapping[Phase, Frame]) -> Iterator[str]:
-    labels = {phase: frame.label for phase, frame in frames.items()}
+def _unusual(labels: Mapping[Phase, Volume]) -> Iterator[str]:
     volume, length = _largest_lv_ml(labels), _longest_mm(labels)
     if volume and not _USUAL_LV_ML[0] <= volume <= _USUAL_LV_ML[1]:
         yield f"an LV of {volume:.0f} mL is rare in people"
@@ -149,13 +159,20 @@ def _unusual(frames: Mapping[Phase, Frame]) -> Iterator[str]:
             yield f"no {NAMES[structure]} is labelled at {' and '.join(absent)}"
 
 
-def _emptier(frames: Mapping[Phase, Frame]) -> Iterator[str]:
-    if len(frames) < len(PHASES):
+def _emptier(labels: Mapping[Phase, Volume]) -> Iterator[str]:
+    if len(labels) < len(PHASES):
         return
     for cavity in (Label.LV, Label.RV):
-        full, empty = (_ml(frames[phase].label, cavity) for phase in PHASES)
+        full, empty = (_ml(labels[phase], cavity) for phase in PHASES)
         if empty > full:
             yield f"the {NAMES[cavity]} is larger at ES than at ED: are the phases exchanged?"
+
+
+def _unequal(subject: Subject) -> Iterator[str]:
+    """Synthetic hearts shorten in systole at a constant number of slices; scanned stacks do not."""
+    between = {frame.label.spacing_mm[2] for frame in subject.frames.values()}
+    if not subject.synthetic and len(between) > 1 and max(between) > 1.01 * min(between):
+        yield "ED and ES have slices at different distances"
 
 
 def _gaps(phase: Phase, label: Volume) -> Iterator[str]:

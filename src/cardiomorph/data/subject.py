@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +96,9 @@ def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Vol
     Raises:
         CardiomorphError: codes outside 0..3, nothing labelled, fewer than three labelled slices.
     """
-    whole = np.rint(np.nan_to_num(label.array.astype(np.float64), nan=0.5, posinf=1e9, neginf=-1e9))
-    hairs = np.abs(whole - label.array) <= _HAIR
-    array = recoded(whole.astype(np.int64), codes or {})
-    allowed = hairs & np.isin(array, np.arange(N_CLASSES))
+    whole, is_whole = _whole(label.array)
+    array = recoded(whole, codes) if codes else whole
+    allowed = is_whole & (array >= 0) & (array < N_CLASSES)
     if not allowed.all():
         raise CardiomorphError(
             f"holds label values {[float(value) for value in np.unique(label.array[~allowed])[:5]]}; expected only 0 "
@@ -117,6 +117,14 @@ def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Vol
             fix="Leave this subject out",
         )
     return label.with_array(array.astype(np.uint8))
+
+
+def _whole(array: NDArray[Any]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+    """Whole numbers of an array, and where it holds any."""
+    if np.issubdtype(array.dtype, np.integer):
+        return array, np.ones(array.shape, bool)
+    whole = np.rint(np.nan_to_num(array.astype(np.float64), nan=0.5, posinf=1e9, neginf=-1e9))
+    return whole.astype(np.int64), np.abs(whole - array) <= _HAIR
 
 
 def checked_frame(label: Volume, image: Volume, where: Path) -> Frame:

@@ -111,7 +111,7 @@ def _structure(name: str) -> Label | None:
     if word in ("background", "bg"):
         return Label.BACKGROUND
     if "myo" in word or word in ("lvm", "lvwall", "wall", "mlv"):
-        return None if word.startswith(("rv", "right")) else Label.MYOCARDIUM
+        return None if "rv" in word or "right" in word else Label.MYOCARDIUM
     if word.startswith(("rv", "right")) and "atri" not in word:
         return Label.RV
     if word.startswith(("lv", "left")) and "atri" not in word:
