@@ -56,7 +56,7 @@ def refusals(subject: Subject, *, partial: bool = False) -> Iterator[str]:
         yield from _spacing(phase, label)
     yield from _size(labels)
     maps = [frame.label.array for frame in subject.frames.values()]
-    if len(maps) == len(PHASES) and np.array_equal(*maps):
+    if len(maps) == len(PHASES) and np.array_equal(maps[0], maps[1]):
         yield "ED and ES have one and the same label map: is one frame named twice?"
 
 

@@ -1,7 +1,7 @@
 """Near-identical hearts: one patient filed twice must not stand on both sides of a split.
 
 ACDC's patients 074 and 076 are one heart with two annotations: their images correlate at 1.0000, the next nearest
-pair of the hundred at 0.7. Hearts that share an empty field, and nothing else, are not one heart: what is compared is
+pair of the hundred at 0.52. Hearts that share an empty field, and nothing else, are not one heart: what is compared is
 what lies in the field of either.
 """
 
