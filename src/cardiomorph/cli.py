@@ -334,7 +334,6 @@ def synthesize(
     labels_only: Annotated[bool, Flag] = False,
     seed: int = 0,
     workers: int = 1,
-    backend: Literal["torch", "onnx"] = "torch",
     recreate: Path | None = None,
 ) -> None:
     """Morph healthy hearts into diseased ones: ED and ES images and labels as NIfTI, with provenance and measures.
@@ -374,8 +373,6 @@ def synthesize(
         With the atlas, decides every heart.
     workers:
         Processes of one thread each; 1 is one process with all threads, quickest for a few hearts.
-    backend:
-        What runs the models: PyTorch, or ONNX Runtime (pip install 'cardiomorph[onnx]').
     recreate:
         A provenance.json: make that one heart again and nothing else.
     """
@@ -387,7 +384,7 @@ def synthesize(
     from cardiomorph.synthesis import pipeline
     from cardiomorph.synthesis.request import checked_request
 
-    chosen = Atlas(find_atlas(atlas or default_atlas()), backend=backend)
+    chosen = Atlas(find_atlas(atlas or default_atlas()))
     said = notice(chosen.folder)
     if said:
         print(said, file=sys.stderr)

@@ -1,5 +1,6 @@
 """Training the image model: it learns, resumes exactly, and refuses what it cannot use."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from cardiomorph.data.cohort import Cohort, save_subject
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import digest
 from cardiomorph.models.discriminator import DiscriminatorConfig
 from cardiomorph.models.spade import ImageModelConfig
 from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, neighbours, train_image
@@ -133,7 +135,11 @@ def test_a_cohort_of_labels_only_is_refused(cohort, tmp_path):
     shutil.copytree(cohort.folder, tmp_path / "labels")
     subject = cohort.load(cohort.ids("train")[0])
     bare = {phase: replace(frame, image=None) for phase, frame in subject.frames.items()}
-    save_subject(tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors", replace(subject, frames=bare))
+    path = tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors"
+    save_subject(path, replace(subject, frames=bare))
+    settings = json.loads((tmp_path / "labels" / "cohort.json").read_text())
+    settings["digests"][subject.id] = digest(path)
+    (tmp_path / "labels" / "cohort.json").write_text(json.dumps(settings))
     with pytest.raises(CardiomorphError, match="labels only"):
         train_image(Cohort(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
 

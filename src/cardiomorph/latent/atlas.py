@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel
 
 FORMAT = 2
-Backend = Literal["torch", "onnx"]
 _DESCRIPTION, _STATISTICS, _PARENTS = "atlas.json", "statistics.safetensors", "parents.safetensors"
 
 
@@ -74,15 +73,12 @@ class Surroundings(BaseModel):
 class Atlas:
     """An atlas folder that exists.
 
-    Args:
-        backend: what runs the models' convolutions; ``onnx`` is ONNX Runtime, an option.
-
     Raises:
         CardiomorphError: not an atlas, damaged, or made with other models than those in it.
     """
 
-    def __init__(self, folder: Path, *, backend: Backend = "torch") -> None:
-        self.folder, self.backend = Path(folder), backend
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
         self.grain_found: dict[tuple[str, int], float] = {}
         if not (self.folder / _DESCRIPTION).is_file():
             raise CardiomorphError(
@@ -122,12 +118,7 @@ class Atlas:
     @cached_property
     def shape_model(self) -> LabelVAE:
         """The shape model, its batch norms folded into its convolutions."""
-        model = folded(load_shape_model(self.folder / "shape"))
-        if self.backend == "torch":
-            return model
-        from cardiomorph.models.onnx_backend import OnnxLabelVAE
-
-        return OnnxLabelVAE(model)
+        return folded(load_shape_model(self.folder / "shape"))
 
     @cached_property
     def image_model(self) -> ImageModel:
@@ -136,11 +127,7 @@ class Atlas:
     @cached_property
     def painter(self) -> Painter:
         """The image model, ready to paint; it remembers what it has learnt of label neighbourhoods."""
-        if self.backend == "torch":
-            return Painter(self.image_model)
-        from cardiomorph.models.onnx_backend import OnnxPainter
-
-        return OnnxPainter(self.image_model)
+        return Painter(self.image_model)
 
     @cached_property
     def groups(self) -> dict[str, GroupStatistics]:

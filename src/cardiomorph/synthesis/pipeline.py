@@ -18,7 +18,7 @@ from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
 from cardiomorph.files import ensure_folder, folder_in_place, read_json, read_record, write_csv, write_json, write_text
-from cardiomorph.latent.atlas import Atlas, Backend
+from cardiomorph.latent.atlas import Atlas
 from cardiomorph.progress import console, track
 from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
@@ -66,7 +66,6 @@ def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "backend": atlas.backend,
         "synthetic": True,
         "parent": heart.job.source,
         "parent_split": heart.parent.split,
@@ -110,7 +109,7 @@ def _made(missing: Sequence[HeartJob], atlas: Atlas, output: Path, workers: int)
         for job in missing:
             yield write_heart(synthesize_heart(atlas, job), atlas, output).name
         return
-    with worker_pool(workers, len(missing), _begin, atlas.folder, atlas.backend, output) as pool:
+    with worker_pool(workers, len(missing), _begin, atlas.folder, output) as pool:
         try:
             yield from pool.map(_make, missing)
         except BaseException:
@@ -121,11 +120,11 @@ def _made(missing: Sequence[HeartJob], atlas: Atlas, output: Path, workers: int)
 _here: dict[str, Any] = {}
 
 
-def _begin(atlas: Path, backend: Backend, output: Path) -> None:
+def _begin(atlas: Path, output: Path) -> None:
     """Readies a worker: the atlas is read once."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    _here.update(atlas=Atlas(atlas, backend=backend), output=output)
+    _here.update(atlas=Atlas(atlas), output=output)
 
 
 def _make(job: HeartJob) -> str:
@@ -168,8 +167,6 @@ def recreate(provenance: Path, atlas: Path | Atlas, output: Path) -> Path:
         raise CardiomorphError(
             f"the heart came from the atlas {wanted[:12]}, this is {source.identity[:12]}", where=source.folder
         )
-    backend = facts.get("backend", source.backend)
-    source = source if source.backend == backend else Atlas(source.folder, backend=backend)
     before = torch.get_num_threads()
     torch.set_num_threads(int(facts.get("threads", before)))
     try:
