@@ -288,7 +288,8 @@ def test_a_new_folder_is_refused_where_anything_lies(tmp_path):
 def test_a_folder_is_claimed_by_its_mark(tmp_path):
     out = tmp_path / "out"
     claim(out, "mark.json", ("known",))
-    (out / "known").mkdir()
+    assert not out.exists()
+    (out / "known").mkdir(parents=True)
     with pytest.raises(CardiomorphError, match="is not empty"):
         claim(out, "mark.json", ("known",))
     (out / "mark.json").write_text("{}")

@@ -43,7 +43,7 @@ def test_no_more_workers_than_work_and_one_is_this_process():
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True])
 def test_a_number_of_workers_that_is_none_is_refused(workers):
-    with pytest.raises(CardiomorphError, match="workers is .*whole number of 1 or more"), worker_pool(workers, 3):
+    with pytest.raises(CardiomorphError, match=r"workers is .*whole number of 1 or more"), worker_pool(workers, 3):
         pass
 
 
@@ -61,7 +61,7 @@ def refuse():
 
 
 def test_a_worker_that_cannot_begin_says_why(capfd):
-    with pytest.raises(CardiomorphError, match="^atlas: is damaged"), worker_pool(2, 4, refuse) as pool:
+    with pytest.raises(CardiomorphError, match=r"^atlas: is damaged"), worker_pool(2, 4, refuse) as pool:
         list(pool.map(abs, range(4)))
     assert capfd.readouterr().err == ""
 

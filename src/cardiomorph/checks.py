@@ -52,6 +52,6 @@ def checked_count(count: int, what: str) -> int:
 
 
 def _at_least(value: object, least: int, what: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:  # type: ignore[call-overload]
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
         raise CardiomorphError(f"{what} is {value!r}; expected a whole number of {least} or more")
-    return int(value)  # type: ignore[call-overload]
+    return int(value)

@@ -11,6 +11,7 @@ from cardiomorph.files.reading import (
     read_json,
     read_record,
     read_text,
+    unsealed,
     validated,
 )
 from cardiomorph.files.writing import (
@@ -42,6 +43,7 @@ __all__ = [
     "refuse_unless_empty",
     "sealed_arrays",
     "settle",
+    "unsealed",
     "validated",
     "write_bytes",
     "write_csv",

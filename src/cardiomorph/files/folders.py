@@ -108,4 +108,3 @@ def claim(path: Path, mark: str, known: Collection[str] | None = None) -> None:
             )
     else:
         refuse_unless_empty(path)
-    ensure_folder(path)

@@ -1,7 +1,7 @@
 """What a killed process leaves beside its output: recognised by its name, finished or removed at the next start.
 
-A temporary file or folder is called ``.NAME.HOST-PID-START-NUMBER.new``, and a folder that was set aside for its successor
-``.NAME.HOST-PID-START-NUMBER.old``. Those of this machine's dead processes are nobody's. Those of living processes and of other
+A temporary file or folder is called ``.NAME.HOST-PID-START-NUMBER.new``, a folder that was set aside for its successor
+the same with ``.old``. Those of this machine's dead processes are nobody's. Those of living processes and of other
 machines, which may share the disk, are left alone; none of them counts as content of the folder that they lie in.
 """
 

@@ -73,10 +73,19 @@ def read_record(path: Path, *keys: str) -> dict[str, Any]:
     missing = [key for key in keys if key not in found] if isinstance(found, dict) else ["an object"]
     if missing:
         raise CardiomorphError(f"does not hold {', '.join(missing)}", where=path, fix=_MAKE_AGAIN)
+    return unsealed(found, path)
+
+
+def unsealed(found: dict[str, Any], where: Path) -> dict[str, Any]:
+    """The content of a JSON object that was written with a seal, or without one.
+
+    Raises:
+        CardiomorphError: the content is not what was sealed.
+    """
     if not seal_fits(found):
         raise CardiomorphError(
             "its content is not what its digest says",
-            where=path,
+            where=where,
             fix=f"Make it again; one that you changed yourself is read without its line {SEAL!r}",
         )
     return {key: value for key, value in found.items() if key != SEAL}
