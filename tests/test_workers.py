@@ -1,5 +1,6 @@
 """Workers: as many as there is work for, ready before they start, gone when their parent is."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -31,11 +32,67 @@ def test_every_worker_is_readied_and_the_order_kept():
     assert os.getpid() not in {pid for _, pid, _ in found}
 
 
-def test_no_more_workers_than_work():
-    with worker_pool(8, 1) as pool:
-        assert pool._max_workers == 1
-    with worker_pool(2, 0) as pool:
-        assert pool._max_workers == 1
+def test_no_more_workers_than_work_and_one_is_this_process():
+    _said.clear()
+    for workers, tasks in ((8, 1), (2, 0), (1, 9)):
+        with worker_pool(workers, tasks, remember, tasks) as pool:
+            assert list(pool.map(report, [1])) == [(1, os.getpid(), _said)]
+            assert pool.submit(report, 2).result()[:2] == (2, os.getpid())
+    assert _said == [1, 0, 9]
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True])
+def test_a_number_of_workers_that_is_none_is_refused(workers):
+    with pytest.raises(CardiomorphError, match=r"workers is .*whole number of 1 or more"), worker_pool(workers, 3):
+        pass
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_is_a_stream(workers):
+    """Of an endless one no more is taken than is asked for, but for a few ahead."""
+    taken = itertools.count()
+    with worker_pool(workers, 10**9) as pool:
+        assert list(itertools.islice(pool.map(abs, taken), 5)) == list(range(5))
+        assert next(taken) <= 20
+
+
+def refuse():
+    raise CardiomorphError("is damaged", where="atlas")
+
+
+def test_a_worker_that_cannot_begin_says_why(capfd):
+    with pytest.raises(CardiomorphError, match=r"^atlas: is damaged"), worker_pool(2, 4, refuse) as pool:
+        list(pool.map(abs, range(4)))
+    assert capfd.readouterr().err == ""
+
+
+INTERRUPTED = """
+import os, sys, time
+from cardiomorph.workers import worker_pool
+def slow(number):
+    time.sleep(30)
+if __name__ == "__main__":
+    try:
+        with worker_pool(2, 4) as pool:
+            print(*[pool.submit(os.getpid).result() for _ in range(4)], flush=True)
+            list(pool.map(slow, range(4)))
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+
+
+def test_an_interruption_ends_the_workers_at_once_and_silently(tmp_path):
+    """Ctrl-C goes to the whole group, and here it comes while workers start."""
+    (tmp_path / "parent.py").write_text(INTERRUPTED)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], **pipes)
+    workers = {int(word) for word in parent.stdout.readline().split()}
+    began = time.monotonic()
+    os.killpg(parent.pid, signal.SIGINT)
+    said, errors = parent.communicate(timeout=20)
+    assert (said, errors, parent.returncode) == ("stopped\n", "", 0)
+    assert time.monotonic() - began < 10
+    assert not any(alive(worker) for worker in workers)
 
 
 def leave(number):
@@ -53,7 +110,7 @@ import sys, time
 from cardiomorph.workers import worker_pool
 if __name__ == "__main__":
     import os
-    with worker_pool(1, 2) as pool:
+    with worker_pool(2, 2) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
         time.sleep(60)
 """

@@ -5,16 +5,31 @@ Heavy imports stand inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts.validators import Number
 
-from cardiomorph.errors import CardiomorphError
+from cardiomorph.errors import CardiomorphError, printable
+
+
+def _whole(_: Any, tokens: Sequence[Token]) -> int:
+    """A whole number and nothing that could be rounded to one."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is no whole number") from None
+
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
+Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Preset = Literal["tiny", "small", "base", "paper"]
 Target = Literal["DCM", "HCM", "MINF", "RV", "NOR", "all"]
 SamplerName = Literal["population", "copula", "paper", "independent"]
@@ -28,6 +43,7 @@ app = App(
         "With your own: `prepare`, `train shape`, `train image`, `atlas`, `synthesize`, `evaluate`, `export`, in this "
         "order. Every command says what it wrote and where. Bad input ends with one message and exit code 2."
     ),
+    suppress_keyboard_interrupt=False,
 )
 train = App(name="train", help="Train the shape model, the image model or the segmenter on a prepared cohort.")
 app.command(train)
@@ -36,7 +52,7 @@ app.command(models)
 
 
 @app.command
-def demo(*, output: Output = Path("out/demo"), seed: int = 0, train: Annotated[bool, Flag] = False) -> None:
+def demo(*, output: Output = Path("out/demo"), seed: Seed = 0, train: Annotated[bool, Flag] = False) -> None:
     """Run the whole pipeline on the built-in phantom: cohort, models, atlas, synthesis, report.
 
     Takes a few minutes on two cores and needs no data. Open OUTPUT/report/report.html afterwards.
@@ -56,7 +72,7 @@ def demo(*, output: Output = Path("out/demo"), seed: int = 0, train: Annotated[b
 
 
 @app.command
-def phantom(*, output: Output, subjects_per_group: int = 20, seed: int = 0, workers: int = 2) -> None:
+def phantom(*, output: Output, subjects_per_group: int = 20, seed: Seed = 0, workers: int = 2) -> None:
     """Write a parametric cohort of hearts in ACDC's own folder layout.
 
     Five groups, ED and ES, images and labels; truth.json in each subject's folder holds every parameter.
@@ -86,7 +102,7 @@ def prepare(
     format: Literal["auto", "acdc", "mnms", "nnunet"] = "auto",
     labels: str | None = None,
     heldout: float = 0.2,
-    seed: int = 0,
+    seed: Seed = 0,
     skip_bad: Annotated[bool, Flag] = False,
     workers: int = 2,
 ) -> None:
@@ -324,17 +340,18 @@ def synthesize(
     target: Annotated[list[Target] | None, Parameter(consume_multiple=True, negative=())] = None,
     atlas: str | None = None,
     source: Annotated[list[str] | None, Parameter(consume_multiple=True, negative=())] = None,
-    parents: int = 8,
-    versions: int | None = None,
+    parents: Count = 8,
+    versions: Count | None = None,
     severity: float = 1.0,
-    steps: int = 1,
+    steps: Count = 1,
     sampler: SamplerName = "population",
     slices: Literal["32", "native"] = "32",
     styles: Literal["slice", "smooth", "mean"] = "slice",
     labels_only: Annotated[bool, Flag] = False,
-    seed: int = 0,
-    workers: int = 1,
+    seed: Seed = 0,
+    workers: Count = 1,
     recreate: Path | None = None,
+    cohort: Path | None = None,
 ) -> None:
     """Morph healthy hearts into diseased ones: ED and ES images and labels as NIfTI, with provenance and measures.
 
@@ -375,8 +392,9 @@ def synthesize(
         Processes of one thread each; 1 is one process with all threads, quickest for a few hearts.
     recreate:
         A provenance.json: make that one heart again and nothing else.
+    cohort:
+        Prepared cohort whose subjects can be sources too, beside those of the atlas.
     """
-    from cardiomorph.anatomy import DISEASES
     from cardiomorph.latent.atlas import Atlas
     from cardiomorph.latent.library import default_atlas, find_atlas, notice
     from cardiomorph.latent.samplers import sampler_named
@@ -389,14 +407,13 @@ def synthesize(
     if said:
         print(said, file=sys.stderr)
     if recreate is not None:
-        pipeline.recreate(recreate, chosen, output)
+        pipeline.recreate(recreate, chosen, output, cohort=cohort)
         return
-    sources = tuple(source or (("all",) if chosen.parents else (VIRTUAL,)))
     request = checked_request(
-        targets=DISEASES if not target or "all" in target else tuple(target),
-        sources=sources,
+        targets=tuple(target or ("all",)),
+        sources=tuple(source or (("all",) if chosen.parents else (VIRTUAL,))),
         parents=parents,
-        versions=versions or (1 if sources == (VIRTUAL,) else 5),
+        versions=versions,
         severity=severity,
         steps=steps,
         sampler=sampler_named(sampler),
@@ -405,7 +422,7 @@ def synthesize(
         styles=styles,
         seed=seed,
     )
-    pipeline.synthesize(chosen, output, request, workers=workers)
+    pipeline.synthesize(chosen, output, request, workers=workers, cohort=cohort)
 
 
 @app.command
@@ -420,8 +437,8 @@ def evaluate(
     compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
     labels: str | None = None,
     fail_if: Annotated[list[str] | None, Parameter(negative=())] = None,
-    seed: int = 0,
-    workers: int = 2,
+    seed: Seed = 0,
+    workers: Count = 2,
 ) -> None:
     """Weigh synthetic hearts against real ones: verdicts, metrics.json, measures.csv, report.html.
 
@@ -523,7 +540,7 @@ def view(
     browser: bool = True,
     export: Path | None = None,
     source: str | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Open a viewer in the browser, where a healthy heart turns into a diseased one under your hand.
 
@@ -593,7 +610,7 @@ def export(
     output: Output,
     format: Literal["nnunet", "acdc"] = "nnunet",
     real: Path | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> None:
     """Export hearts as training data, real patients beside them if given.
 
@@ -620,24 +637,49 @@ def export(
 
 def main() -> None:
     """Entry point. Exit code 2 for anything that the user can mend, 130 for an interruption."""
+    _print_what_a_terminal_cannot()
     try:
-        app(result_action="return_value")
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            from cardiomorph.training.hardware import end_process
-
-            end_process()
-    except CardiomorphError as error:
+        app(_expanded(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+        training = sys.modules.get("cardiomorph.training.hardware")
+        if training is not None:
+            training.end_process()
+    except (CardiomorphError, CycloptsError) as error:
         _fail(str(error))
+    except BrokenPipeError:
+        _leave_quietly()
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}.")
+    except MemoryError as error:
+        _fail(f"there is not enough memory ({error or 'no more was given'}). Use fewer workers, or a smaller input.")
     except KeyboardInterrupt:
         print("interrupted; the same command (train: with --resume) goes on from here", file=sys.stderr)
         sys.exit(130)
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _expanded(words: Sequence[str]) -> list[str]:
+    """``--output=~/x`` with the home folder that the shell leaves as it is there."""
+    found = ((re.fullmatch(r"(--?[\w-]+=)(~.*)", word, re.DOTALL), word) for word in words)
+    return [f"{match[1]}{Path(match[2]).expanduser()}" if match else word for match, word in found]
+
+
+def _print_what_a_terminal_cannot() -> None:
+    """What the terminal's encoding has not is printed escaped instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _leave_quietly() -> NoReturn:
+    """Whoever read our output has read enough, as `head` does."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {printable(message.strip())}", file=sys.stderr)
     sys.exit(2)
 
 

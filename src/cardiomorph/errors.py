@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}
+
 
 class CardiomorphError(Exception):
     """Something outside the program is wrong: an input file, a folder, an option.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. It is one line, whatever names and contents
+    it quotes: their control characters are shown escaped.
     """
 
     def __init__(self, what: str, *, where: Path | str | None = None, fix: str | None = None) -> None:
@@ -16,4 +19,9 @@ class CardiomorphError(Exception):
         parts = [f"{where}: {what}" if where is not None else what]
         if fix:
             parts.append(fix)
-        super().__init__(" ".join(part.rstrip(".") + "." for part in parts))
+        super().__init__(printable(" ".join(part.rstrip(".") + "." for part in parts)))
+
+
+def printable(text: str) -> str:
+    """The text on one line, without anything that a terminal would obey."""
+    return text.translate(_ESCAPED)

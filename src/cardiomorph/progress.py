@@ -1,4 +1,4 @@
-"""Progress bars for work that a person waits for; silent where nobody watches."""
+"""What a person who waits is told: lines as they are, and bars for work that takes a while."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,9 +15,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from cardiomorph.errors import printable
 
 T = TypeVar("T")
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Prints lines on standard error as they are: brackets in names are no markup, control characters are shown."""
+    lines = "\n".join(printable(line) for line in text.split("\n"))
+    console.print(Text(lines, style=style), soft_wrap=True)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
@@ -37,7 +47,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
     """Yields ``items`` while a bar counts them."""
     with progress_bar() as bar:
         size = total if total is not None else len(items)  # type: ignore[arg-type]
-        task = bar.add_task(description, total=size, note="")
+        task = bar.add_task(escape(printable(description)), total=size, note="")
         for item in items:
             yield item
             bar.advance(task)

@@ -33,8 +33,10 @@ def test_volumes_survive_preparation(group, spacing_mm, slice_mm):
     for phase, frame in subject.frames.items():
         after = prepared.label_volume(phase)
         heart = (frame.label.array > 0).sum() * frame.label.voxel_ml
-        # Between grids that are nearly alike (1.48 and 1.5 mm) a heart 60 pixels wide keeps or loses a whole row.
-        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=0.03)
+        # Between grids that are nearly alike (1.48 and 1.5 mm) a heart keeps or loses a whole row at either side.
+        width = np.flatnonzero((frame.label.array > 0).any(axis=(1, 2)))
+        rows = 2.0 / (width[-1] - width[0] + 1)
+        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=max(0.03, rows))
         for label in STRUCTURES:
             before = structure_volume_ml(frame.label, label)
             assert structure_volume_ml(after, label) == pytest.approx(before, rel=0.06)

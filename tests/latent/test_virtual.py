@@ -66,6 +66,6 @@ def test_an_atlas_from_before_says_so(atlas, tmp_path):
     shutil.copytree(atlas.folder, tmp_path / "old")
     description = read_json(tmp_path / "old" / "atlas.json")
     del description["surroundings"]
-    write_json(tmp_path / "old" / "atlas.json", description)
+    write_json(tmp_path / "old" / "atlas.json", description, seal=True)
     with pytest.raises(CardiomorphError, match="before there were virtual parents"):
         virtual_parent(Atlas(tmp_path / "old"), 1, 0)

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load
 
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_json, write_json
 from cardiomorph.models.checkpoint import (
     load_image_model,
     load_shape_model,
@@ -119,13 +120,54 @@ def test_truncated_weights_are_an_error(saved):
 def test_a_description_of_other_weights_is_an_error(change, saved):
     description = json.loads((saved / "model.json").read_text())
     description["config"] |= change
-    (saved / "model.json").write_text(json.dumps(description))
-    with pytest.raises(CardiomorphError, match="weights and description do not fit"):
+    write_json(saved / "model.json", description, seal=True)
+    with pytest.raises(CardiomorphError, match=r"weights and description do not fit|breadth: Extra inputs"):
         load_shape_model(saved)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"shape"', "{}"])
 def test_a_description_that_is_none_is_an_error(content, saved):
     (saved / "model.json").write_text(content)
-    with pytest.raises(CardiomorphError, match="is not the folder of the shape model"):
+    with pytest.raises(CardiomorphError, match=r"is not the folder of the shape model|does not hold an object"):
         load_shape_model(saved)
+
+
+def test_a_single_flipped_bit_is_never_loaded(saved):
+    for name in ("model.safetensors", "model.json"):
+        content = (saved / name).read_bytes()
+        for place in range(len(content) // 30, len(content), len(content) // 15):
+            (saved / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            if name == "model.json" and says_the_same(saved / name, json.loads(content)):
+                continue  # a blank became another, or the name of the digest alone is hit
+            with pytest.raises(CardiomorphError):
+                load_shape_model(saved)
+        (saved / name).write_bytes(content)
+    load_shape_model(saved)
+
+
+def says_the_same(path, description):
+    try:
+        return read_json(path).items() >= {k: v for k, v in description.items() if k != "content_sha256"}.items()
+    except CardiomorphError:
+        return False
+
+
+def test_a_description_of_any_size_takes_no_memory(saved):
+    description = read_json(saved / "model.json")
+    description["config"] |= {"width": 10**6, "size": 2**20}
+    write_json(saved / "model.json", description, seal=True)
+    with pytest.raises(CardiomorphError, match="weights and description do not fit"):
+        load_shape_model(saved)
+
+
+def test_weights_that_are_not_finite_are_refused(shape_model, tmp_path):
+    next(shape_model.parameters()).data.fill_(float("nan"))
+    save_model(tmp_path, "shape", shape_model)
+    with pytest.raises(CardiomorphError, match=r"model\.safetensors: holds weights that are not finite"):
+        load_shape_model(tmp_path)
+
+
+def test_a_model_from_before_digests_is_still_read(saved):
+    description = {key: value for key, value in read_json(saved / "model.json").items() if "sha256" not in key}
+    write_json(saved / "model.json", description)
+    load_shape_model(saved)

@@ -3,22 +3,27 @@
 import errno
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from cardiomorph import synthesize
+from cardiomorph.checks import is_name
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_csv, read_json
+from cardiomorph.files import digest, read_arrays, read_csv, read_json, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.synthesis import pipeline
 from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.synthesis.pipeline import recreate
-from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, checked_request, jobs
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, _digits, checked_request, jobs
 
 COLUMNS = "subject,group,lv_edv_ml,lv_esv_ml,lv_ef_pct,rv_edv_ml,rv_esv_ml,rv_ef_pct,lv_mass_g,wall_max_mm,long_axis_mm"
 
@@ -185,6 +190,156 @@ def test_all_sources_are_the_training_parents(atlas):
 def test_a_bad_request_names_what_is_wrong(facts):
     with pytest.raises(CardiomorphError, match=next(iter(facts))):
         checked_request(**facts)
+
+
+def test_every_severity_has_a_name_of_its_own(atlas):
+    request = small(atlas, targets=("DCM",), versions=1, steps=1001)
+    names = [job.name for job in jobs(request, atlas)]
+    assert len(set(names)) == 1001
+    tiny = [job_of(atlas, severity=s).name for s in (0.0, 1e-320, 2e-7, 0.0001, 0.001, 0.0012, 0.0013, 0.5, 1 / 3)]
+    assert len(set(tiny)) == len(tiny)
+    assert [name.rpartition("_s")[2] for name in tiny[-5:]] == ["0001", "00012", "00013", "0500", "03333333333333333"]
+
+
+@given(st.lists(st.floats(0, 1), unique_by=abs, max_size=20))
+def test_no_two_severities_share_a_name(severities):
+    names = {_digits(severity) for severity in severities}
+    assert len(names) == len(severities)
+    assert all(is_name(f"s{name}") for name in names)
+
+
+def test_a_severity_is_the_decimal_number_that_people_mean(atlas):
+    wanted = jobs(small(atlas, targets=("DCM",), versions=1, severity=0.9, steps=9), atlas)
+    assert [job.severity for job in wanted] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+def test_what_is_asked_for_twice_is_made_once(atlas):
+    name = next(iter(atlas.parents))
+    request = SynthesisRequest(sources=(name, name, "virtual1", "virtual001"), targets=("DCM", "DCM"), versions=1)
+    assert [job.name for job in jobs(request, atlas)] == [f"{name}_DCM_v01", "virtual001_DCM_v01"]
+    assert SynthesisRequest(targets=("all", "NOR")).targets == ("DCM", "HCM", "MINF", "RV", "NOR")
+    mixed = jobs(
+        SynthesisRequest(sources=("virtual2", "virtual", "all"), parents=3, targets=("RV",), versions=1), atlas
+    )
+    sources = [job.source for job in mixed]
+    assert len(set(sources)) == len(sources)
+    assert sources[-3:] == ["virtual001", "virtual002", "virtual003"]
+
+
+def test_versions_are_the_same_from_python_and_the_command_line():
+    assert SynthesisRequest().versions == SynthesisRequest(versions=None).versions == 5
+    assert (
+        SynthesisRequest(sources=("virtual",)).versions
+        == checked_request(sources=("virtual",), versions=None).versions
+        == 1
+    )
+    assert SynthesisRequest(sources=("virtual", "a")).versions == 5
+
+
+def test_a_request_for_more_hearts_than_memory_is_a_stream(atlas):
+    request = SynthesisRequest(sources=("virtual",), parents=10**9, targets=("DCM", "RV"), versions=3, steps=2)
+    tracemalloc.start()
+    wanted = jobs(request, atlas)
+    assert len(wanted) == 12 * 10**9
+    assert wanted[-1].name == "virtual1000000000_RV_v03"
+    assert [job.name for job in wanted[:3]] == [
+        "virtual001_DCM_v01_s0500",
+        "virtual001_DCM_v01",
+        "virtual001_DCM_v02_s0500",
+    ]
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    with pytest.raises(CardiomorphError, match="hearts"):
+        jobs(request.model_copy(update={"versions": 10**9}), atlas)
+
+
+def test_whole_hearts_stay_and_damaged_ones_are_made_again(synth, atlas, tmp_path, capfd):
+    shutil.copytree(synth, tmp_path / "s")
+    folders = sorted(path for path in (tmp_path / "s").iterdir() if path.is_dir())
+    next(folders[0].glob("*_gt.nii.gz")).write_bytes(b"")
+    (folders[1] / "provenance.json").write_text("")
+    (folders[2] / "measures.json").write_text("{}")
+    whole = (folders[3] / "provenance.json").stat().st_mtime_ns
+    synthesize(atlas.folder, tmp_path / "s", small(atlas))
+    assert files_of(tmp_path / "s") == files_of(synth)
+    assert (folders[3] / "provenance.json").stat().st_mtime_ns == whole
+    said = capfd.readouterr().err
+    assert said.count("it is made again") == 3
+    for folder in folders[:3]:
+        assert f"{folder}: is damaged" in said
+
+
+@pytest.mark.parametrize("name", ["Info.cfg", "measures.json", "provenance.json", "gt.nii.gz", "frame01.nii.gz"])
+def test_a_flipped_bit_in_a_heart_is_seen(name, synth, atlas, tmp_path):
+    shutil.copytree(synth, tmp_path / "s")
+    path = next(path for path in sorted((tmp_path / "s").rglob("*")) if path.name.endswith(name))
+    content = path.read_bytes()
+    path.write_bytes(
+        content[: len(content) // 2] + bytes([content[len(content) // 2] ^ 2]) + content[len(content) // 2 + 1 :]
+    )
+    synthesize(atlas.folder, tmp_path / "s", small(atlas))
+    assert files_of(tmp_path / "s") == files_of(synth)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"job": None}, {"job": []}, {"job": {"source": "../../evil"}}, {"threads": "many"}, {"threads": 10**9},
+        {"atlas": 3}, {"files": []},
+    ],
+)  # fmt: skip
+def test_a_provenance_of_wrong_content_is_one_error(change, synth, atlas, tmp_path):
+    facts = read_json(next(synth.glob("*/provenance.json")))
+    if isinstance(change.get("job"), dict):
+        change = {"job": facts["job"] | change["job"]}
+    (tmp_path / "p.json").write_text(json.dumps(facts | change))
+    with pytest.raises(CardiomorphError, match=r"p\.json: is not a provenance file: ") as error:
+        recreate(tmp_path / "p.json", atlas.folder, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_provenance_with_another_digit_makes_no_other_heart(synth, atlas, tmp_path):
+    facts = read_json(next(synth.glob("*/provenance.json")))
+    facts["job"]["seed"] += 1
+    (tmp_path / "p.json").write_text(json.dumps(facts))
+    with pytest.raises(CardiomorphError, match="its content is not what its digest says"):
+        recreate(tmp_path / "p.json", atlas.folder, tmp_path / "out")
+
+
+def test_subjects_of_a_cohort_are_sources_and_their_hearts_can_be_made_again(cohort, model_folders, tmp_path):
+    models = {"shape": model_folders / "shape", "image": model_folders / "image"}
+    shared = build_atlas(cohort.folder, tmp_path / "a", **models, share=True)
+    name = cohort.ids(group="DCM")[0]
+    request = SynthesisRequest(sources=(name, "virtual1"), targets=("HCM",), versions=1)
+    made = synthesize(shared.folder, tmp_path / "one", request, cohort=cohort.folder)
+    two = synthesize(shared.folder, tmp_path / "two", request, cohort=cohort.folder, workers=2)
+    known = made / f"{name}_HCM_v01" / "provenance.json"
+    facts = read_json(known)
+    assert facts["parent_sha256"] == read_json(two / f"{name}_HCM_v01" / "provenance.json")["parent_sha256"]
+    assert "parent_sha256" not in read_json(made / "virtual001_HCM_v01" / "provenance.json")
+    again = recreate(known, shared.folder, tmp_path / "again", cohort=cohort.folder)
+    assert files_of(again) == files_of(known.parent)
+    with pytest.raises(CardiomorphError, match=r"is a subject of a cohort.*--cohort"):
+        recreate(known, shared.folder, tmp_path / "again")
+    write_json(tmp_path / "p.json", facts | {"parent_sha256": "0" * 64}, seal=True)
+    with pytest.raises(CardiomorphError, match="is not the one that the heart was made from"):
+        recreate(tmp_path / "p.json", shared.folder, tmp_path / "again", cohort=cohort.folder)
+
+
+def test_a_parent_of_an_atlas_never_writes_outside_the_output(atlas, tmp_path):
+    shutil.copytree(atlas.folder, tmp_path / "atlas")
+    arrays, facts = read_arrays(tmp_path / "atlas" / "parents.safetensors")
+    name = next(iter(atlas.parents))
+    evil = {key.replace(f"{name}/", "../victim/evil/"): array for key, array in arrays.items()}
+    parents = {"parents": facts["parents"].replace(f'"{name}"', '"../victim/evil"')}
+    save_file(evil, tmp_path / "atlas" / "parents.safetensors", metadata=parents)
+    description = read_json(tmp_path / "atlas" / "atlas.json")
+    description["digests"]["parents.safetensors"] = digest(tmp_path / "atlas" / "parents.safetensors")
+    write_json(tmp_path / "atlas" / "atlas.json", description, seal=True)
+    with pytest.raises(CardiomorphError, match=r"parents\.safetensors: the name '\.\./victim/evil' cannot be"):
+        synthesize(tmp_path / "atlas", tmp_path / "out", SynthesisRequest(targets=("DCM",)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["atlas"]
 
 
 def test_unknown_sources_are_refused(atlas):

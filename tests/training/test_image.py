@@ -1,6 +1,5 @@
 """Training the image model: it learns, resumes exactly, and refuses what it cannot use."""
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -10,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiomorph.data.cohort import Cohort, save_subject
+from cardiomorph.data.cohort import save_subject
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest
 from cardiomorph.models.discriminator import DiscriminatorConfig
 from cardiomorph.models.spade import ImageModelConfig
 from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, neighbours, train_image
+from conftest import resealed
 
 CONFIG = ImageTrainingConfig(
     model=ImageModelConfig(width=2, hidden=4, style_dims=4),
@@ -137,11 +136,8 @@ def test_a_cohort_of_labels_only_is_refused(cohort, tmp_path):
     bare = {phase: replace(frame, image=None) for phase, frame in subject.frames.items()}
     path = tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors"
     save_subject(path, replace(subject, frames=bare))
-    settings = json.loads((tmp_path / "labels" / "cohort.json").read_text())
-    settings["digests"][subject.id] = digest(path)
-    (tmp_path / "labels" / "cohort.json").write_text(json.dumps(settings))
     with pytest.raises(CardiomorphError, match="labels only"):
-        train_image(Cohort(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
+        train_image(resealed(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
 
 
 def test_the_perceptual_loss_says_what_it_needs(cohort, monkeypatch):

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cardiomorph.anatomy import GROUPS, PHASES, Group
+from cardiomorph.checks import checked_name, checked_seed
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import (
     Geometry,
@@ -39,7 +40,7 @@ from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
     check_format,
-    checked_name,
+    claim,
     digest,
     ensure_folder,
     folder_in_place,
@@ -49,7 +50,7 @@ from cardiomorph.files import (
     write_csv,
     write_json,
 )
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.workers import worker_pool
 
 FORMAT = 2
@@ -280,10 +281,9 @@ def prepare_cohort(
     source, output = Path(source), Path(output)
     if not 0 <= heldout < 1:
         raise CardiomorphError(f"the held-out share is {heldout}; expected 0 <= share < 1")
-    if seed < 0:
-        raise CardiomorphError(f"seed: {seed} was given; it must be 0 or more")
+    checked_seed(seed)
     name, entries = find_subjects(source, source_format)
-    _check_replaceable(output)
+    claim(output, _SETTINGS, (_MANIFEST, _SUBJECTS))
     with folder_in_place(output) as folder:
         outcomes = _run(entries, ensure_folder(folder / _SUBJECTS), config, codes, skip_bad, workers)
         rows = [outcome.row for outcome in outcomes if outcome.row is not None]
@@ -306,6 +306,7 @@ def prepare_cohort(
                 "doubts": doubts,
                 "digests": {o.entry: o.digest for o in outcomes if o.row is not None},
             },
+            seal=True,
         )
     _announce(output, rows, twins, left_out, doubts)
     return Cohort(output)
@@ -325,17 +326,6 @@ def doubt_lines(doubts: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for doubt, subjects in doubts.items():
         others = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
         yield f"doubted: {doubt} ({', '.join(subjects[:3])}{others})"
-
-
-def _check_replaceable(output: Path) -> None:
-    known = {_MANIFEST, _SETTINGS, _SUBJECTS}
-    if output.exists() and not output.is_dir():
-        raise CardiomorphError("exists and is not a folder", where=output, fix="Choose another output")
-    others = [path.name for path in output.iterdir() if path.name not in known] if output.exists() else []
-    if others:
-        raise CardiomorphError(
-            f"holds other things ({', '.join(sorted(others)[:3])})", where=output, fix="Choose an empty folder"
-        )
 
 
 def _run(
@@ -379,5 +369,4 @@ def _announce(
     lines += [f"one heart, kept on one side of the split: {', '.join(members)}" for members in twins]
     lines += doubt_lines(doubts)
     lines += [f"left out: {problem}" for problem in left_out.values()]
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say("\n".join(lines))

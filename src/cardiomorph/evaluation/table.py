@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from cardiomorph.data.subject import Codes, Frame, Subject, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
 from cardiomorph.files import write_csv
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.volume import read_nifti
 
 Loaded = TypeVar("Loaded", Subject, PreparedSubject)
@@ -52,7 +52,7 @@ def measure_folder(folder: Path, codes: Codes | None = None) -> list[Row]:
     folder = Path(folder)
     if folder.is_file():
         subject = _single(folder, codes)
-        _say(doubt_lines(grouped([(subject.id, subject.doubts)])))
+        _say_doubts([(subject.id, subject.doubts)])
         return [subject_row(subject)]
     rows = _cohort_rows(folder, codes) if (folder / "cohort.json").is_file() else _source_rows(folder, codes)
     if not rows:
@@ -83,7 +83,7 @@ def _source_rows(folder: Path, codes: Codes | None) -> list[Row]:
     for subject in _loaded(loads):
         rows.append(subject_row(subject))
         said.append((subject.id, subject.doubts))
-    _say(doubt_lines(grouped(said)))
+    _say_doubts(said)
     return rows
 
 
@@ -93,19 +93,19 @@ def _loaded(loads: Sequence[Callable[[], Loaded]]) -> Iterator[Loaded]:
         try:
             yield load()
         except CardiomorphError as error:
-            _say([f"left out: {error}"])
+            say(f"left out: {error}")
 
 
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say_doubts(doubts: Sequence[tuple[str, Sequence[str]]]) -> None:
+    for line in doubt_lines(grouped(doubts)):
+        say(line)
 
 
 def write_measures(folder: Path, output: Path, codes: Codes | None = None) -> list[Row]:
     """`measure_folder` into a CSV file; an empty cell is a measure that cannot be had."""
     rows = measure_folder(folder, codes)
     write_csv(Path(output), rows, TABLE_COLUMNS)
-    _say([f"{len(rows)} hearts in {output}"])
+    say(f"{len(rows)} hearts in {output}")
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_record
+from cardiomorph.files import read_record, settle
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 CARD = "card.json"
@@ -33,6 +33,7 @@ def find_atlas(name: str | Path) -> Path:
         CardiomorphError: neither.
     """
     there = shipped_atlases()
+    settle(Path(name).parent)
     if not Path(name).is_dir() and str(name) in there:
         return there[str(name)]
     if Path(name).exists():

@@ -19,12 +19,18 @@ from cardiomorph.latent.statistics import unpack
 from cardiomorph.latent.trajectory import Trajectory
 
 VIRTUAL = "virtual"
-_NAME = re.compile(rf"{VIRTUAL}(\d+)")
+_NAME = re.compile(rf"{VIRTUAL}0*([1-9][0-9]{{0,17}})")
 
 
 def virtual_name(number: int) -> str:
     """Name of a virtual parent, counted from 1."""
     return f"{VIRTUAL}{number:03d}"
+
+
+def virtual_number(name: str) -> int | None:
+    """The number in a virtual parent's name, however many zeros it is written with; None for any other name."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def parent_named(atlas: Atlas, name: str, seed: int) -> Parent:
@@ -33,10 +39,10 @@ def parent_named(atlas: Atlas, name: str, seed: int) -> Parent:
     Raises:
         CardiomorphError: neither.
     """
-    match = _NAME.fullmatch(name)
-    if match is None or name in atlas.parents:
+    number = virtual_number(name)
+    if number is None or name in atlas.parents:
         return atlas.parent(name)
-    return virtual_parent(atlas, int(match[1]), seed)
+    return virtual_parent(atlas, number, seed)
 
 
 def virtual_parent(atlas: Atlas, number: int, seed: int) -> Parent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +19,12 @@ from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.evaluation.reference import reference_of
-from cardiomorph.files import folder_in_place, read_json, read_record
+from cardiomorph.files import claim, copy_file, folder_in_place, read_record
 from cardiomorph.latent.appearance import Styles, appearance_statistics
-from cardiomorph.latent.atlas import (
-    Atlas,
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas_files import (
+    ATLAS,
+    NAMES,
     Parent,
     Surroundings,
     write_description,
@@ -43,7 +44,8 @@ from cardiomorph.models.checkpoint import (
 )
 from cardiomorph.models.label_vae import LabelVAE
 from cardiomorph.models.spade import ImageModel
-from cardiomorph.progress import console, track
+from cardiomorph.models.threads import threads
+from cardiomorph.progress import say, track
 
 Model = TypeVar("Model", LabelVAE, ImageModel)
 Looks = tuple[Styles, float]
@@ -65,8 +67,13 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         CardiomorphError: bad cohort or model, a group with fewer than two training subjects, no healthy subject.
     """
     source, output = Cohort(cohort), Path(output)
-    if output.exists() and not (output / "atlas.json").exists() and any(output.iterdir()):
-        raise CardiomorphError("holds other things", where=output, fix="Choose an empty folder")
+    claim(output, ATLAS, NAMES)
+    if not source.ids("train"):
+        raise CardiomorphError(
+            "no subject of it trains, so there is nothing to take statistics of",
+            where=source.folder,
+            fix="Prepare it with a smaller --heldout",
+        )
     shape_model = _rounded(load_shape_model(shape), share)
     if shape_model.config.size != source.config.size:
         raise CardiomorphError(
@@ -151,11 +158,14 @@ def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> Surroundings
     )
 
 
-def parents_of(cohort: Cohort, atlas: Atlas) -> dict[str, tuple[str, Parent]]:
-    """Group and codes of every subject of a cohort, as hearts that the atlas could morph from, healthy ones first.
+def parents_of(cohort: Cohort, atlas: Atlas, names: Sequence[str] | None = None) -> dict[str, tuple[str, Parent]]:
+    """Group and codes of a cohort's subjects, as hearts that the atlas could morph from, healthy ones first.
+
+    Args:
+        names: which subjects; all by default.
 
     Raises:
-        CardiomorphError: a cohort of another crop, a subject without the image that the atlas needs.
+        CardiomorphError: no such subject, a cohort of another crop, a subject without the image that the atlas needs.
     """
     size = atlas.shape_model.config.size
     if cohort.config.size != size:
@@ -164,10 +174,12 @@ def parents_of(cohort: Cohort, atlas: Atlas) -> dict[str, tuple[str, Parent]]:
         )
     image_model = atlas.image_model if atlas.has_images else None
     training, found = set(cohort.ids("train")), {}
-    for subject in track(cohort.subjects(), "encoding", len(cohort.ids())):
-        split = "train" if subject.id in training else "heldout"
-        look = _looks(subject, image_model) if image_model else None
-        found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, look)
+    chosen = cohort.ids() if names is None else names
+    with threads(1):
+        for subject in track((cohort.load(name) for name in chosen), "encoding", len(chosen)):
+            split = "train" if subject.id in training else "heldout"
+            look = _looks(subject, image_model) if image_model else None
+            found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, look)
     return dict(sorted(found.items(), key=lambda item: item[1][0] != HEALTHY))
 
 
@@ -239,21 +251,21 @@ def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]
 def _put_model(run: Path, folder: Path, model: LabelVAE | ImageModel, share: bool) -> None:
     folder.mkdir()
     if share:
-        description = read_json(run / DESCRIPTION)
-        facts = {key: value for key, value in description.items() if key not in ("kind", "config")}
+        description = read_record(run / DESCRIPTION, "kind")
+        facts = {key: value for key, value in description.items() if key not in ("kind", "config", "sha256")}
         if (run / "metrics.json").exists() and (run / "run.json").exists():
-            facts["metrics"] = read_json(run / "metrics.json")
+            facts["metrics"] = read_record(run / "metrics.json")
             facts["environment"] = read_record(run / "run.json", "environment")["environment"]
         save_model(folder, description["kind"], model, half=True, **facts)
         return
     for name in (DESCRIPTION, WEIGHTS):
-        shutil.copyfile(run / name, folder / name)
+        copy_file(run / name, folder / name)
     assert model_digest(run) == model_digest(folder), "a copy has the same bytes"
 
 
 def _announce(output: Path, diagnostics: dict[str, Any]) -> None:
     latent, rebuilt = diagnostics["latent"], diagnostics["reconstruction"]
-    console.print(
+    say(
         f"atlas in {output}: {latent['active']} of {latent['dimensions']} latent dimensions active; Dice on "
         f"{diagnostics['reconstruction_split']} hearts {rebuilt['dice']['mean']:.3f}"
     )

@@ -19,7 +19,7 @@ from cardiomorph.data.subject import Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import ensure_folder, folder_in_place, read_record, write_csv, write_json
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.synthesis.pipeline import write_acdc_files
 from cardiomorph.volume import Volume, write_nifti
 
@@ -54,7 +54,7 @@ def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | No
             _write_acdc(originals, synthetic, folder)
         else:
             _write_nnunet(originals, synthetic, folder, seed)
-    console.print(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
+    say(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
     return output
 
 
@@ -111,7 +111,7 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
         said = (
             f"{len(splits)} folds, one for each patient" if splits else "no splits written: they take two real patients"
         )
-        console.print(f"{said} (--real names their data set)", markup=False)
+        say(f"{said} (--real names their data set)")
 
 
 def _write_cases(subject: Subject, entry: Entry, folder: Path) -> int:

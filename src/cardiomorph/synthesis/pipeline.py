@@ -6,27 +6,66 @@ Every subject is a folder in ACDC's layout, so that the output is itself a sourc
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.allocator import keep_freed_memory
 from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
-from cardiomorph.files import ensure_folder, folder_in_place, read_json, read_record, write_csv, write_json, write_text
+from cardiomorph.files import (
+    claim,
+    digest,
+    ensure_folder,
+    folder_in_place,
+    read_json,
+    read_record,
+    settle,
+    unsealed,
+    validated,
+    write_csv,
+    write_json,
+    write_text,
+)
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.progress import console, track
+from cardiomorph.models.threads import threads
+from cardiomorph.progress import say, track
+from cardiomorph.synthesis.build import parents_of
 from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
 from cardiomorph.volume import Volume, write_nifti
 from cardiomorph.workers import worker_pool
 
 _REQUEST = "synthesis.json"
+_PROVENANCE, _MEASURES = "provenance.json", "measures.json"
 _FRAME: dict[Phase, int] = {"ED": 1, "ES": 2}
+
+
+class Provenance(BaseModel):
+    """What a heart is made again from, and by what its files are known; more may stand in a provenance.json."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    job: HeartJob
+    atlas: str
+    threads: int | None = Field(None, ge=1, le=4096)
+    parent_sha256: str | None = None
+    files: dict[str, str] | None = None
+
+
+class _Measured(BaseModel):
+    """A heart's measures.json: its name, its group, and numbers."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[float, Field(allow_inf_nan=False)] | None]
+
+    subject: str
+    group: str
 
 
 def write_acdc_files(
@@ -55,13 +94,15 @@ def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     body = (parent.height_cm, parent.weight_kg)
     with folder_in_place(folder) as place:
         write_acdc_files(place, job.name, job.target, heart.labels, heart.images, body)
-        write_json(place / "measures.json", {"subject": job.name, "group": job.target, **heart.measures})
-        write_json(place / "provenance.json", provenance_of(heart, atlas))
+        write_json(place / _MEASURES, {"subject": job.name, "group": job.target, **heart.measures})
+        files = {path.name: digest(path) for path in sorted(place.iterdir())}
+        write_json(place / _PROVENANCE, {**provenance_of(heart, atlas), "files": files}, seal=True)
     return folder
 
 
 def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
-    """What makes a heart again."""
+    """What makes a heart again. Of a parent that the atlas does not hold it has the digest."""
+    adopted = heart.job.source in atlas.adopted
     return {
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "torch": torch.__version__,
@@ -69,6 +110,7 @@ def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
         "synthetic": True,
         "parent": heart.job.source,
         "parent_split": heart.parent.split,
+        **({"parent_sha256": heart.parent.digest()} if adopted else {}),
         "job": heart.job.model_dump(mode="json"),
         "atlas": atlas.identity,
         "models": atlas.description["models"],
@@ -76,12 +118,20 @@ def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
     }
 
 
-def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | None = None, *, workers: int = 1) -> Path:
-    """Runs a request. Finished hearts of an interrupted run with the same request are kept.
+def synthesize(
+    atlas: Path | Atlas,
+    output: Path,
+    request: SynthesisRequest | None = None,
+    *,
+    workers: int = 1,
+    cohort: Path | None = None,
+) -> Path:
+    """Runs a request. Finished hearts of an interrupted run with the same request are kept if they are whole.
 
     Args:
         workers: processes, one thread each; 1 is this process with all its threads. The hearts are the same but for
             the last bits of their images, and each provenance names the threads that give its very bytes.
+        cohort: prepared cohort whose subjects can be sources too, beside the atlas's own.
 
     Returns:
         The output folder, with ``synthesis.json``, ``measures.csv`` and a folder a heart.
@@ -91,43 +141,85 @@ def synthesize(atlas: Path | Atlas, output: Path, request: SynthesisRequest | No
     """
     source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
     request, output = request or SynthesisRequest(), Path(output)
+    _adopt(source, request.sources, cohort)
     wanted = jobs(request, source)
     _claim(output, request, source)
-    missing = [job for job in wanted if not (output / job.name / "provenance.json").exists()]
-    for _ in track(_made(missing, source, output, workers), "hearts", len(missing)):
+    missing = _missing(wanted, source, output)
+    for _ in track(_made(missing, len(wanted), source, output, workers, cohort), "hearts", len(wanted)):
         pass
-    draws: list[Measures] = [read_json(output / job.name / "measures.json") for job in wanted]
-    write_csv(output / "measures.csv", draws, ("subject", "group", *MEASURE_COLUMNS))
-    console.print(f"{len(wanted)} hearts in {output}")
+    rows = [_measures(output / job.name / _MEASURES) for job in wanted]
+    write_csv(output / "measures.csv", rows, ("subject", "group", *MEASURE_COLUMNS))
+    say(f"{len(wanted)} hearts in {output}")
     return output
 
 
-def _made(missing: Sequence[HeartJob], atlas: Atlas, output: Path, workers: int) -> Iterator[str]:
-    """Makes hearts and yields their names, in order."""
-    if workers <= 1 or len(missing) <= 1:
+def _adopt(atlas: Atlas, sources: Iterable[str], cohort: Path | None) -> None:
+    """Lets the atlas morph those subjects of a cohort that are named and that it does not hold."""
+    if cohort is None:
+        return
+    given = Cohort(cohort)
+    wanted = sorted(set(sources) & set(given.ids()) - atlas.parents.keys())
+    atlas.adopt({name: parent for name, (_, parent) in parents_of(given, atlas, wanted).items()})
+
+
+def _measures(path: Path) -> Measures:
+    return validated(_Measured, read_record(path), path).model_dump()
+
+
+def _missing(wanted: Sequence[HeartJob], atlas: Atlas, output: Path) -> Iterator[HeartJob | None]:
+    """The hearts that are not there, or not whole; None for each that is."""
+    for job in wanted:
+        folder = output / job.name
+        problem = _problem(folder, job, atlas) if folder.exists() else "is missing"
+        if problem and folder.exists():
+            say(f"{folder}: {problem}; it is made again")
+        yield job if problem else None
+
+
+def _problem(folder: Path, job: HeartJob, atlas: Atlas) -> str | None:
+    """Why a heart on disk is not what it should be; None where it is."""
+    try:
+        known = validated(Provenance, read_record(folder / _PROVENANCE), folder / _PROVENANCE)
+        if known.job != job or known.atlas != atlas.identity:
+            return "is another heart"
+        if known.files is None:
+            return "does not say what it holds"
+        names = {path.name for path in folder.iterdir()}
+        damaged = [name for name, wanted in known.files.items() if name not in names or digest(folder / name) != wanted]
+    except CardiomorphError as error:
+        return f"is damaged ({error})"
+    return f"is damaged ({damaged[0]})" if damaged else None
+
+
+def _made(
+    missing: Iterable[HeartJob | None], count: int, atlas: Atlas, output: Path, workers: int, cohort: Path | None
+) -> Iterator[str | None]:
+    """Makes hearts and yields their names, in order; None for what is there already."""
+    if workers <= 1 or count <= 1:
         keep_freed_memory()
         for job in missing:
-            yield write_heart(synthesize_heart(atlas, job), atlas, output).name
+            yield write_heart(synthesize_heart(atlas, job), atlas, output).name if job else None
         return
-    with worker_pool(workers, len(missing), _begin, atlas.folder, output) as pool:
-        try:
-            yield from pool.map(_make, missing)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    given = (atlas.folder, output, cohort, tuple(sorted(atlas.adopted)))
+    with worker_pool(workers, count, _begin, *given) as pool:
+        yield from pool.map(_make, missing)
 
 
 _here: dict[str, Any] = {}
 
 
-def _begin(atlas: Path, output: Path) -> None:
+def _begin(atlas: Path, output: Path, cohort: Path | None, adopted: Sequence[str]) -> None:
     """Readies a worker: the atlas is read once."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    _here.update(atlas=Atlas(atlas), output=output)
+    here = Atlas(atlas)
+    _adopt(here, adopted, cohort)
+    _here.update(atlas=here, output=output)
 
 
-def _make(job: HeartJob) -> str:
+def _make(job: HeartJob | None) -> str | None:
+    if job is None:
+        return None
     return write_heart(synthesize_heart(_here["atlas"], job), _here["atlas"], _here["output"]).name
 
 
@@ -138,6 +230,7 @@ def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
         "atlas": atlas.identity,
         "atlas_folder": str(atlas.folder.resolve()),
     }
+    claim(output, _REQUEST)
     path = output / _REQUEST
     if path.exists():
         before = read_record(path)
@@ -145,31 +238,43 @@ def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
             raise CardiomorphError(
                 "holds the hearts of another request", where=output, fix="Choose another output folder"
             )
-    elif output.exists() and any(output.iterdir()):
-        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
     ensure_folder(output)
-    write_json(path, mark)
+    write_json(path, mark, seal=True)
 
 
-def recreate(provenance: Path, atlas: Path | Atlas, output: Path) -> Path:
+def recreate(provenance: Path, atlas: Path | Atlas, output: Path, *, cohort: Path | None = None) -> Path:
     """Makes the heart of a provenance.json again, byte for byte, in ``output``.
 
+    Args:
+        cohort: prepared cohort that holds the heart's parent, where the atlas does not.
+
     Raises:
-        CardiomorphError: not a provenance file, or another atlas than the heart came from.
+        CardiomorphError: not a provenance file, another atlas than the heart came from, or another parent.
     """
     source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
-    facts = read_json(Path(provenance))
-    try:
-        job, wanted = HeartJob.model_validate(facts["job"]), facts["atlas"]
-    except (KeyError, TypeError, ValidationError) as error:
-        raise CardiomorphError(f"is not a provenance file ({error})", where=provenance) from error
-    if wanted != source.identity:
+    path = Path(provenance)
+    facts = read_json(path)
+    known = validated(Provenance, facts, f"{path}: is not a provenance file")
+    job = known.job
+    if known.atlas != source.identity:
         raise CardiomorphError(
-            f"the heart came from the atlas {wanted[:12]}, this is {source.identity[:12]}", where=source.folder
+            f"the heart came from the atlas {known.atlas[:12]}, this is {source.identity[:12]}", where=source.folder
         )
-    before = torch.get_num_threads()
-    torch.set_num_threads(int(facts.get("threads", before)))
-    try:
+    unsealed(facts, path)
+    _adopt(source, (job.source,), cohort)
+    if known.parent_sha256 is not None:
+        _check_parent(source, job.source, known.parent_sha256)
+    settle(Path(output))
+    with threads(known.threads or torch.get_num_threads()):
         return write_heart(synthesize_heart(source, job), source, Path(output))
-    finally:
-        torch.set_num_threads(before)
+
+
+def _check_parent(atlas: Atlas, name: str, wanted: str) -> None:
+    if name not in atlas.parents:
+        raise CardiomorphError(
+            f"the heart's parent {name!r} is a subject of a cohort, which the atlas does not hold",
+            where=atlas.folder,
+            fix="Name the cohort with --cohort",
+        )
+    if atlas.parents[name].digest() != wanted:
+        raise CardiomorphError(f"the subject {name!r} is not the one that the heart was made from", where=atlas.folder)

@@ -18,7 +18,7 @@ from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.files import ensure_folder, folder_in_place, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.synthesis.pipeline import write_acdc_files
 from cardiomorph.volume import Volume
 
@@ -50,7 +50,7 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
             body = (subject.height_cm, subject.weight_kg)
             write_acdc_files(place, subject.id, subject.group, labels, {}, body)
             write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})
-    console.print(f"{len(ids)} reconstructed hearts in {output}")
+    say(f"{len(ids)} reconstructed hearts in {output}")
     return output
 
 

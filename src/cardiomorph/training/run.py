@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import digest, ensure_folder, explained, read_record, write_bytes, write_json, write_text
+from cardiomorph.files import ensure_folder, explained, read_record, write_bytes, write_json, write_text
 from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
 from cardiomorph.progress import console
 from cardiomorph.training.hardware import Hardware
@@ -170,7 +170,7 @@ class RunFolder:
         lines = [
             f"# {kind if kind == 'segmenter' else kind + ' model'}, {parameters / 1e6:.2f} million parameters",
             "",
-            f"Cohort {run['settings']['cohort']} (fingerprint of its manifest).",
+            f"Cohort {run['settings']['cohort']} (fingerprint of its subjects and their split).",
             "",
             "| | |",
             "|---|---|",
@@ -227,5 +227,5 @@ def check_slice_size(cohort: Cohort, size: int) -> None:
 
 
 def cohort_fingerprint(cohort: Cohort) -> str:
-    """What ties a run to its cohort: the manifest's hash, first 16 digits."""
-    return digest(cohort.folder / "manifest.csv")[:16]
+    """What ties a run to its cohort, first 16 digits: every subject's bytes, group and split."""
+    return cohort.identity[:16]
