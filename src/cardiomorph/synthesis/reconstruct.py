@@ -12,6 +12,7 @@ from pathlib import Path
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
+from cardiomorph.data.sources import acdc
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import decoded_volume
@@ -19,7 +20,6 @@ from cardiomorph.files import ensure_folder, folder_in_place, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.progress import say, track
-from cardiomorph.synthesis.pipeline import write_acdc_files
 from cardiomorph.volume import Volume
 
 
@@ -48,7 +48,7 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
         }
         with folder_in_place(output / subject.id) as place:
             body = (subject.height_cm, subject.weight_kg)
-            write_acdc_files(place, subject.id, subject.group, labels, {}, body)
+            acdc.write(place, subject.id, subject.group, labels, {}, body)
             write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})
     say(f"{len(ids)} reconstructed hearts in {output}")
     return output
