@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
 from pydantic import BaseModel, PlainSerializer, PlainValidator, ValidationError
@@ -44,7 +44,7 @@ def sampler_named(name: str, **settings: Any) -> Sampler:
 def _sampler(value: Any) -> Sampler:
     """A sampler from itself or from its JSON. Raises `ValueError` for anything else."""
     if isinstance(value, BaseModel):
-        return value
+        return cast(Sampler, value)
     name = value.get("name") if isinstance(value, Mapping) else None
     if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"there is no sampler {name!r}")
