@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES
+from cardiomorph.checks import checked_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
-from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import decoded_volume
-from cardiomorph.files import ensure_folder, folder_in_place
+from cardiomorph.files import ensure_folder, new_folder
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.synthesis.pipeline import write_acdc_files
 
 
@@ -33,16 +33,14 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
         CardiomorphError: bad cohort or model, an output that is not empty.
     """
     source, output = Cohort(cohort), Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
     model = load_shape_model(shape)
-    ensure_folder(output)
     ids = source.ids(split)
-    for subject in track((source.load(name) for name in ids), "reconstructing", len(ids)):
-        trajectory = encode_subject(model, subject)
-        labels = {p: decoded_volume(model, trajectory, p, subject.geometry.spacing_mm) for p in PHASES}
-        with folder_in_place(output / subject.id) as place:
+    with new_folder(output) as folder:
+        for subject in track((source.load(name) for name in ids), "reconstructing", len(ids)):
+            trajectory = encode_subject(model, subject)
+            labels = {p: decoded_volume(model, trajectory, p, subject.geometry.spacing_mm) for p in PHASES}
+            place = ensure_folder(folder / checked_name(subject.id, source.folder))
             body = (subject.height_cm, subject.weight_kg)
             write_acdc_files(place, subject.id, subject.group, labels, {}, body)
-    console.print(f"{len(ids)} reconstructed hearts in {output}")
+    say(f"{len(ids)} reconstructed hearts in {output}")
     return output
