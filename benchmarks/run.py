@@ -126,10 +126,10 @@ def measure_image_model(atlas: Atlas) -> None:
 def _convolutions(painter: Painter, size: int):
     """(convolution, side) of every one that the painter runs."""
     side = size // 16
-    for block in painter.blocks:
-        yield from ((c, side) for c in (block.conv_0, block.conv_1, block.conv_s) if c is not None)
+    for block in painter.generator.spade_blocks:
+        yield from ((c, side) for c in (block.conv_0, block.conv_1, *([block.conv_s] if block.learned else [])))
         side *= 2
-    yield painter.to_image, size
+    yield painter.generator.to_image, size
 
 
 def convolution_flop(painter: Painter, size: int) -> float:
@@ -156,7 +156,6 @@ def measure_subject(atlas: Atlas) -> None:
     shape, image = wide_models(atlas)
     wide = SimpleNamespace(
         folder=atlas.folder,
-        backend=atlas.backend,
         parents={},
         identity=atlas.identity,
         description=atlas.description,

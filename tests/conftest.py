@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from cardiomorph.anatomy import GROUPS, Label
 from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.subject import Frame, Subject
+from cardiomorph.files import digest, read_csv, read_record, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import save_model
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
@@ -214,6 +215,15 @@ def mnms2_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             save_nifti(root / "dataset" / code / f"{code}_SA_{phase}.nii.gz", textured(label, int(code)))
             save_nifti(root / "dataset" / code / f"{code}_SA_{phase}_gt.nii.gz", to_mnms_codes(label))
     return root
+
+
+def resealed(folder: Path) -> Cohort:
+    """A cohort whose files were changed on purpose, its settings made to fit them again."""
+    settings = read_record(folder / "cohort.json")
+    names = [row["subject"] for row in read_csv(folder / "manifest.csv")]
+    settings["digests"] = {name: digest(folder / "subjects" / f"{name}.safetensors") for name in names}
+    write_json(folder / "cohort.json", settings, seal=True)
+    return Cohort(folder)
 
 
 @pytest.fixture

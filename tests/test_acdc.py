@@ -54,9 +54,7 @@ def test_preparation_keeps_volumes_and_comes_back(subjects):
         prepared = prepare_subject(subject)
         for phase in PHASES:
             before, after = subject.frames[phase].label, prepared.label_volume(phase)
-            back = to_source_grid(
-                prepared.frames[phase].label, "label", prepared.geometry, prepared.geometry.first_slice[phase]
-            )
+            back = to_source_grid(prepared.frames[phase].label, "label", prepared.geometry, phase)
             for label in STRUCTURES:
                 ratios.append(structure_volume_ml(after, label) / structure_volume_ml(before, label))
                 overlaps.append(dice(back.array, before.array, label))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.volume import Volume, read_nifti, write_nifti
+from cardiomorph.volume import Volume, read_frames, read_nifti, write_nifti
 from conftest import save_nifti
 
 RNG = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def test_a_frame_of_four_axes_is_read_by_its_number_from_zero(tmp_path):
     array = RNG.integers(0, 100, (4, 5, 6, 3)).astype(np.int16)
     save_nifti(tmp_path / "a.nii.gz", array, (1.5, 1.5, 9.0))
     for frame in range(3):
-        volume = read_nifti(tmp_path / "a.nii.gz", frame)
+        (volume,) = read_frames(tmp_path / "a.nii.gz", [frame])
         np.testing.assert_array_equal(volume.array, array[..., frame])
         assert volume.spacing_mm == (1.5, 1.5, 9.0)
 
@@ -43,7 +43,7 @@ def test_a_frame_of_four_axes_is_read_by_its_number_from_zero(tmp_path):
 def test_a_frame_that_is_not_there_is_an_error(frame, tmp_path):
     save_nifti(tmp_path / "a.nii.gz", np.zeros((4, 5, 6, 3), np.int16))
     with pytest.raises(CardiomorphError, match=rf"a.nii.gz: has 3 frames, but frame {frame}"):
-        read_nifti(tmp_path / "a.nii.gz", frame)
+        read_frames(tmp_path / "a.nii.gz", [frame])
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 6, 3)])

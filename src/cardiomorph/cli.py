@@ -99,7 +99,8 @@ def prepare(
     /,
     *,
     output: Output,
-    format: Literal["auto", "acdc", "mnms"] = "auto",
+    format: Literal["auto", "acdc", "mnms", "nnunet"] = "auto",
+    labels: str | None = None,
     heldout: float = 0.2,
     seed: Seed = 0,
     skip_bad: Annotated[bool, Flag] = False,
@@ -112,11 +113,14 @@ def prepare(
     Parameters
     ----------
     source:
-        Folder of the data set, in the layout of ACDC, M&Ms or M&Ms-2.
+        Folder of the data set, in the layout of ACDC, M&Ms, M&Ms-2 or nnU-Net.
     output:
-        Cohort folder to write.
+        Cohort folder to write; a cohort that is there is replaced when the new one is whole.
     format:
         Layout of SOURCE; auto recognises it.
+    labels:
+        What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
+        85:1,170:2,255:3. By default what the layout (and nnU-Net's dataset.json) says.
     heldout:
         Share of each group that no model is trained on.
     seed:
@@ -132,6 +136,7 @@ def prepare(
         source,
         output,
         source_format=format,
+        codes=_codes(labels),
         heldout=heldout,
         seed=seed,
         skip_bad=skip_bad,
@@ -345,7 +350,6 @@ def synthesize(
     labels_only: Annotated[bool, Flag] = False,
     seed: Seed = 0,
     workers: Count = 1,
-    backend: Literal["torch", "onnx"] = "torch",
     recreate: Path | None = None,
     cohort: Path | None = None,
 ) -> None:
@@ -386,8 +390,6 @@ def synthesize(
         With the atlas, decides every heart.
     workers:
         Processes of one thread each; 1 is one process with all threads, quickest for a few hearts.
-    backend:
-        What runs the models: PyTorch, or ONNX Runtime (pip install 'cardiomorph[onnx]').
     recreate:
         A provenance.json: make that one heart again and nothing else.
     cohort:
@@ -400,7 +402,7 @@ def synthesize(
     from cardiomorph.synthesis import pipeline
     from cardiomorph.synthesis.request import checked_request
 
-    chosen = Atlas(find_atlas(atlas or default_atlas()), backend=backend)
+    chosen = Atlas(find_atlas(atlas or default_atlas()))
     said = notice(chosen.folder)
     if said:
         print(said, file=sys.stderr)
@@ -582,7 +584,7 @@ def view(
 
 
 @app.command
-def measure(folder: Path, /, *, output: Output) -> None:
+def measure(folder: Path, /, *, output: Output, labels: str | None = None) -> None:
     """Measure volumes, ejection fractions, mass, wall and length of any labelled folder.
 
     Parameters
@@ -591,10 +593,13 @@ def measure(folder: Path, /, *, output: Output) -> None:
         A data set in a known layout, a prepared cohort, a synthesis, or one label NIfTI.
     output:
         CSV file to write; an empty cell is a measure that cannot be had.
+    labels:
+        What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance 1:3 for
+        masks of the LV cavity alone.
     """
     from cardiomorph.evaluation.table import write_measures
 
-    write_measures(folder, output)
+    write_measures(folder, output, _codes(labels))
 
 
 @app.command

@@ -1,23 +1,30 @@
 """An array with its geometry, in and out of NIfTI.
 
-Arrays are (x, y, slice), float32 for images and uint8 for labels; slices run base to apex.
+Arrays are (x, y, slice), float32 for images and uint8 for labels. A volume carries its place in the world, so that
+what is written lies where what was read lay.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_bytes
+from cardiomorph.nifti_header import HEADER_BYTES, NiftiHeader, parse_header
+
+_GZIP = b"\x1f\x8b"
+_TRAILING_BYTES = 2**20
+_ALIGNED = 2
 
 
 @dataclass(frozen=True)
@@ -27,10 +34,16 @@ class Volume:
     Attributes:
         array: shape (nx, ny, n_slices).
         spacing_mm: distance between voxel centres along each array axis, in mm.
+        affine: (4, 4), voxel indices -> world, RAS in mm; None where a volume was made without a place.
+        code: NIfTI's code of the affine; 0 where the file that it came from stated none.
+        doubts: what its file left open and how it was decided, in words.
     """
 
     array: NDArray[Any]
     spacing_mm: tuple[float, float, float]
+    affine: NDArray[np.float64] | None = None
+    code: int = 0
+    doubts: tuple[str, ...] = ()
 
     @property
     def voxel_ml(self) -> float:
@@ -44,48 +57,98 @@ class Volume:
     def with_array(self, array: NDArray[Any]) -> Volume:
         return replace(self, array=array)
 
-
-def _load(path: Path) -> tuple[NDArray[Any], tuple[float, ...]]:
-    if not path.exists():
-        raise CardiomorphError("this file is missing", where=path)
-    try:
-        image: Any = nib.load(path)
-        # The header's zooms, not the affine: every ACDC file carries an affine without spacing.
-        return np.asanyarray(image.dataobj), tuple(float(zoom) for zoom in image.header.get_zooms())
-    except (ImageFileError, EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError) as error:
-        raise CardiomorphError(
-            f"is not a readable NIfTI file ({error})",
-            where=path,
-            fix="It may be truncated: copy or download it again",
-        ) from error
+    def turned(self) -> Volume:
+        """The same volume with its slices stored the other way round; every voxel stays where it is in the world."""
+        affine = self.affine
+        if affine is not None:
+            flip = np.diag([1.0, 1.0, -1.0, 1.0])
+            flip[2, 3] = self.n_slices - 1
+            affine = affine @ flip
+        return replace(self, array=self.array[:, :, ::-1], affine=affine)
 
 
-def read_nifti(path: Path, frame: int | None = None) -> Volume:
-    """Reads a 3D NIfTI file, or frame ``frame`` (counted from 0) of a 4D one.
+def read_nifti(path: Path) -> Volume:
+    """Reads a NIfTI file (``.nii`` or ``.nii.gz``) of one volume; a time axis of one frame is dropped.
 
     Raises:
-        CardiomorphError: missing or truncated file, wrong number of axes, no such frame, no spacing.
+        CardiomorphError: missing, truncated or damaged file, several frames, or a header that `parse_header` refuses.
     """
-    array, zooms = _load(path)
-    if array.ndim == 4 and frame is not None:
-        if not 0 <= frame < array.shape[3]:
-            raise CardiomorphError(f"has {array.shape[3]} frames, but frame {frame} (from 0) was asked for", where=path)
-        array = array[..., frame]
+    header, array = _load(path)
     if array.ndim != 3:
         raise CardiomorphError(
             f"has shape {array.shape}; a volume of three axes (x, y, slice) was expected", where=path
         )
-    if not all(np.isfinite(zoom) and zoom > 0 for zoom in zooms[:3]):
-        raise CardiomorphError(f"states the spacing {zooms[:3]} mm, which is no spacing", where=path)
-    return Volume(np.ascontiguousarray(array), (zooms[0], zooms[1], zooms[2]))
+    return _volume(header, array)
+
+
+def read_frames(path: Path, frames: Sequence[int]) -> list[Volume]:
+    """Reads frames (counted from 0) of a NIfTI file with a time axis.
+
+    Raises:
+        CardiomorphError: as `read_nifti`; no time axis, or no such frame.
+    """
+    header, array = _load(path)
+    if array.ndim == 3:
+        raise CardiomorphError(
+            f"has shape {array.shape}, one frame without a time axis, but the frames {_listed(frames)} (from 0) were "
+            "asked for",
+            where=path,
+        )
+    for frame in frames:
+        if not 0 <= frame < array.shape[3]:
+            raise CardiomorphError(f"has {array.shape[3]} frames, but frame {frame} (from 0) was asked for", where=path)
+    return [_volume(header, array[..., frame]) for frame in frames]
+
+
+def _listed(frames: Sequence[int]) -> str:
+    return " and ".join(map(str, frames))
+
+
+def _volume(header: NiftiHeader, array: NDArray[Any]) -> Volume:
+    return Volume(np.ascontiguousarray(array), header.spacing_mm, header.affine, header.code, header.doubts)
+
+
+def _load(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
+    if not path.exists():
+        raise CardiomorphError("this file is missing", where=path)
+    try:
+        with path.open("rb") as stored:
+            zipped = stored.read(2) == _GZIP
+            stored.seek(0)
+            with gzip.GzipFile(fileobj=stored) if zipped else stored as stream:
+                header, content = _read_whole(cast(BinaryIO, stream), path)
+        array = np.asanyarray(header.raw.data_from_fileobj(io.BytesIO(content)))
+    except (EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError) as error:
+        raise CardiomorphError(
+            f"is not a readable NIfTI file ({error})", where=path, fix="It may be truncated: copy or download it again"
+        ) from error
+    return header, array.reshape(header.shape)
+
+
+def _read_whole(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, bytes]:
+    """Header and content. To the very end, where gzip keeps its checksum; and not beyond what the header states."""
+    start = stream.read(HEADER_BYTES)
+    header = parse_header(start, path)
+    content = start + stream.read(header.end - len(start))
+    if len(content) < header.end:
+        raise EOFError(f"{len(content)} bytes of {header.end}")
+    rest = stream.read(_TRAILING_BYTES + 1)
+    if len(rest) > _TRAILING_BYTES:
+        raise CardiomorphError("holds far more bytes than its header states", where=path, fix="Export it again")
+    return header, content
 
 
 def write_nifti(path: Path, volume: Volume) -> None:
     """Writes a gzipped NIfTI-1 file atomically; the same volume gives the same bytes.
 
-    The affine is diagonal with the spacing, the unit is the millimetre.
+    qform and sform are both the volume's affine with its code (2, aligned, where it has none); the unit is the
+    millimetre. A volume without a place gets a diagonal affine with its spacing.
     """
-    image = nib.Nifti1Image(volume.array, np.diag([*volume.spacing_mm, 1.0]))
+    affine = np.diag([*volume.spacing_mm, 1.0]) if volume.affine is None else volume.affine
+    image = nib.Nifti1Image(volume.array, affine)
+    code = volume.code or _ALIGNED
+    image.set_qform(affine, code)
+    image.set_sform(affine, code)
     image.header.set_xyzt_units("mm")
     # A time stamp of zero, so that a subject can be recreated byte for byte.
     write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))

@@ -26,7 +26,7 @@ def without_info(folder):
 def without_key(folder):
     info = folder / "Info.cfg"
     info.write_text(info.read_text().replace("Group: NOR\n", ""))
-    return "Info.cfg", "the key 'Group' is missing"
+    return "Info.cfg", "p has no group"
 
 
 def frame_is_no_number(folder):
@@ -38,11 +38,11 @@ def frame_is_no_number(folder):
 def unknown_group(folder):
     info = folder / "Info.cfg"
     info.write_text(info.read_text().replace("Group: NOR", "Group: AVC"))
-    return "Info.cfg", "the group is 'AVC'"
+    return "Info.cfg", "p has the group 'AVC'"
 
 
 def info_is_binary(folder):
-    (folder / "Info.cfg").write_bytes(b"\xff\xfe\x00\x81")
+    (folder / "Info.cfg").write_bytes(b"\x00\x01\x02\x81")
     return "Info.cfg", "cannot be read as text"
 
 
@@ -212,18 +212,33 @@ class TestPreparation:
             prepare_cohort(small_tree, tmp_path / "out", skip_bad=True)
         assert str(small_tree) in str(error.value)
 
-    def test_refuses_a_group_of_one(self, small_tree, tmp_path):
+    def test_prepares_a_group_of_one(self, small_tree, tmp_path):
         write_acdc_subject(small_tree / "q", "HCM", seed=9)
-        with pytest.raises(CardiomorphError, match="the group HCM has only one subject") as error:
+        assert prepare_cohort(small_tree, tmp_path / "out").ids(group="HCM") == ["q"]
+
+    @pytest.mark.parametrize("damage", ["bad subject", "seed"])
+    def test_a_failure_leaves_the_cohort_that_was_there(self, damage, small_tree, tmp_path):
+        prepare_cohort(small_tree, tmp_path / "out")
+        before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+        if damage == "bad subject":
+            (small_tree / "p1" / "Info.cfg").unlink()
+        with pytest.raises(CardiomorphError):
+            prepare_cohort(small_tree, tmp_path / "out", seed=-1 if damage == "seed" else 0)
+        assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+        assert not leftovers(tmp_path)
+
+    def test_refuses_other_things_beside_a_cohort(self, small_tree, tmp_path):
+        prepare_cohort(small_tree, tmp_path / "out")
+        (tmp_path / "out" / "notes.txt").write_text("mine")
+        with pytest.raises(CardiomorphError, match=r"holds other things \(notes.txt\)"):
             prepare_cohort(small_tree, tmp_path / "out")
-        assert str(small_tree) in str(error.value)
-        assert not (tmp_path / "out" / "cohort.json").exists()
+        assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
     def test_refuses_an_output_below_a_file(self, small_tree, tmp_path):
         (tmp_path / "file").write_text("mine")
         with pytest.raises(CardiomorphError, match="cannot be written") as error:
             prepare_cohort(small_tree, tmp_path / "file" / "out")
-        assert str(tmp_path / "file" / "out") in str(error.value)
+        assert str(tmp_path / "file") in str(error.value)
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_refuses_an_output_that_is_a_file(self, small_tree, tmp_path):
@@ -235,7 +250,7 @@ class TestPreparation:
     def test_refuses_a_folder_with_other_things(self, small_tree, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.tex").write_text("mine")
-        with pytest.raises(CardiomorphError, match=r"holds other things \(thesis.tex\)"):
+        with pytest.raises(CardiomorphError, match="is not empty"):
             prepare_cohort(small_tree, tmp_path / "out")
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
 

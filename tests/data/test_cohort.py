@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ from cardiomorph.data.cohort import Cohort, load_subject, prepare_cohort, save_s
 from cardiomorph.data.prepare import PreparationConfig, prepare_subject
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_csv, read_record, write_csv, write_json
 from conftest import analytic_subject, hearts_of, write_acdc_subject
 
 
@@ -152,19 +152,74 @@ def test_a_damaged_subject_is_named(damage, cohort, tmp_path):
     shutil.copytree(cohort.folder, tmp_path / "c")
     path = tmp_path / "c" / "subjects" / "patient001.safetensors"
     path.write_bytes(path.read_bytes()[:-1000] if damage is None else damage)
-    with pytest.raises(CardiomorphError, match=r"patient001.safetensors: is not a prepared subject"):
+    with pytest.raises(CardiomorphError, match=r"patient001.safetensors: is not the file that was prepared"):
         Cohort(tmp_path / "c").load("patient001")
 
 
 def test_a_missing_subject_is_named(cohort):
-    with pytest.raises(CardiomorphError, match=r"nobody.safetensors: is not a prepared subject"):
+    with pytest.raises(CardiomorphError, match=r"has no subject 'nobody'"):
         cohort.load("nobody")
 
 
 def test_a_cohort_of_another_format_is_not_read(cohort, tmp_path):
     folder = tmp_path / "cohort"
     shutil.copytree(cohort.folder, folder)
-    settings = json.loads((folder / "cohort.json").read_text())
-    (folder / "cohort.json").write_text(json.dumps(settings | {"format": 2}))
-    with pytest.raises(CardiomorphError, match=r"cohort\.json: is in format 2; this version reads format 1"):
+    settings = read_record(folder / "cohort.json")
+    write_json(folder / "cohort.json", settings | {"format": 1}, seal=True)
+    with pytest.raises(CardiomorphError, match=r"cohort\.json: is in format 1; this version reads format 2"):
         Cohort(folder)
+
+
+def copied(cohort, tmp_path):
+    shutil.copytree(cohort.folder, tmp_path / "c")
+    return tmp_path / "c"
+
+
+def test_a_subject_exchanged_for_another_is_noticed(cohort, tmp_path):
+    folder = copied(cohort, tmp_path)
+    shutil.copyfile(folder / "subjects" / "patient002.safetensors", folder / "subjects" / "patient001.safetensors")
+    with pytest.raises(CardiomorphError, match="is not the file that was prepared"):
+        Cohort(folder).load("patient001")
+    with pytest.raises(CardiomorphError, match="is not the file that was prepared"):
+        Cohort(folder).slices("train", images=False)
+
+
+def test_a_manifest_with_rows_cut_off_is_noticed(cohort, tmp_path):
+    folder = copied(cohort, tmp_path)
+    lines = (folder / "manifest.csv").read_text().splitlines(keepends=True)
+    (folder / "manifest.csv").write_text("".join(lines[:-2]))
+    with pytest.raises(CardiomorphError, match=r"has 13 subjects; cohort.json names 15"):
+        Cohort(folder)
+
+
+@pytest.mark.parametrize("name", ["../../victim/x", "a/b", "..", "", ".hidden", "a\nb"])
+def test_a_name_that_climbs_out_of_a_manifest_is_refused(name, cohort, tmp_path):
+    folder = copied(cohort, tmp_path)
+    rows = read_csv(folder / "manifest.csv")
+    write_csv(folder / "manifest.csv", [{**rows[0], "subject": name}, *rows[1:]])
+    with pytest.raises(CardiomorphError, match=r"manifest\.csv: .*cannot be a file's"):
+        Cohort(folder)
+
+
+@pytest.mark.parametrize("column, value", [("group", "DCN"), ("split", "tsain"), ("group", "")])
+def test_a_group_or_split_that_is_none_is_refused(column, value, cohort, tmp_path):
+    folder = copied(cohort, tmp_path)
+    rows = read_csv(folder / "manifest.csv")
+    write_csv(folder / "manifest.csv", [{**rows[0], column: value}, *rows[1:]])
+    with pytest.raises(CardiomorphError, match="expected one of NOR"):
+        Cohort(folder)
+
+
+def test_identity_knows_every_subject_its_group_and_its_split(cohort, tmp_path):
+    folder = copied(cohort, tmp_path)
+    assert Cohort(folder).identity == cohort.identity
+    rows = read_csv(folder / "manifest.csv")
+    changed = {**rows[0], "split": "train" if rows[0]["split"] == "heldout" else "heldout"}
+    write_csv(folder / "manifest.csv", [changed, *rows[1:]])
+    assert Cohort(folder).identity != cohort.identity
+
+
+def test_doubts_are_kept_with_those_who_have_them(cohort):
+    (doubt,) = cohort.settings["doubts"]
+    assert "the header's zooms are used" in doubt
+    assert cohort.settings["doubts"][doubt] == cohort.ids()

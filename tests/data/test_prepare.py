@@ -33,8 +33,10 @@ def test_volumes_survive_preparation(group, spacing_mm, slice_mm):
     for phase, frame in subject.frames.items():
         after = prepared.label_volume(phase)
         heart = (frame.label.array > 0).sum() * frame.label.voxel_ml
-        # Between grids that are nearly alike (1.48 and 1.5 mm) a heart 60 pixels wide keeps or loses a whole row.
-        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=0.03)
+        # Between grids that are nearly alike (1.48 and 1.5 mm) a heart keeps or loses a whole row at either side.
+        width = np.flatnonzero((frame.label.array > 0).any(axis=(1, 2)))
+        rows = 2.0 / (width[-1] - width[0] + 1)
+        assert (after.array > 0).sum() * after.voxel_ml == pytest.approx(heart, rel=max(0.03, rows))
         for label in STRUCTURES:
             before = structure_volume_ml(frame.label, label)
             assert structure_volume_ml(after, label) == pytest.approx(before, rel=0.06)
@@ -72,8 +74,7 @@ def test_there_and_back_gives_the_same_heart(group, spacing_mm):
     subject = subject_at(group, spacing_mm)
     prepared = prepare_subject(subject)
     for phase, frame in subject.frames.items():
-        first = prepared.geometry.first_slice[phase]
-        back = to_source_grid(prepared.frames[phase].label, "label", prepared.geometry, first)
+        back = to_source_grid(prepared.frames[phase].label, "label", prepared.geometry, phase)
         assert back.array.shape == frame.label.array.shape
         assert back.spacing_mm == frame.label.spacing_mm
         assert back.array.dtype == np.uint8
@@ -158,7 +159,7 @@ def test_a_grid_smaller_than_the_crop_is_filled_with_background_and_dark():
         assert frame.label.shape[1:] == (128, 128)
         assert (frame.label[:, 0] == 0).all()
         assert (frame.image[:, 0] == -1).all()
-        back = to_source_grid(frame.label, "label", prepared.geometry, prepared.geometry.first_slice[phase])
+        back = to_source_grid(frame.label, "label", prepared.geometry, phase)
         np.testing.assert_array_equal(back.array, subject.frames[phase].label.array)
 
 
@@ -169,7 +170,7 @@ def test_empty_end_slices_are_dropped_and_the_first_is_remembered():
     assert prepared.geometry.first_slice == {"ED": 1, "ES": 2}
     assert [frame.n_slices for frame in prepared.frames.values()] == [6, 4]
     assert prepared.length_mm("ED") == 60
-    back = to_source_grid(prepared.frames["ES"].label, "label", prepared.geometry, 2)
+    back = to_source_grid(prepared.frames["ES"].label, "label", prepared.geometry, "ES")
     assert np.flatnonzero(back.array.any(axis=(0, 1))).tolist() == [2, 3, 4, 5]
     assert to_source_grid(prepared.frames["ED"].label, "label", prepared.geometry).array[:, :, 1].any()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from cardiomorph.data.subject import Frame
-from cardiomorph.data.twins import find_twins, fingerprint
+from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint, same_heart
 from conftest import analytic_subject, hearts_of
 
 
@@ -40,24 +40,67 @@ def test_an_image_in_other_units_is_the_same_heart():
     assert find_twins(fingerprints(a=subject, b=scaled)) == [["a", "b"]]
 
 
-def test_likeness_passes_from_one_to_the_next():
-    def at(degrees):
-        return np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], np.float32)
+def pictures(**noises):
+    """Fingerprints of a shared picture and, by name, so much of another one: less of it is more alike."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((64, 64, 12))
+    return {
+        name: Fingerprint(np.ones(1, np.float32), (shared + noise * direction).astype(np.float32), shared < 99)
+        for name, noise, direction in (
+            (name, noise, rng.standard_normal(shared.shape)) for name, noise in sorted(noises.items())
+        )
+    }
 
-    assert find_twins({"a": at(0), "b": at(20), "c": at(10), "d": at(90)}) == [["a", "b", "c"]]
+
+def test_likeness_passes_from_one_to_the_next():
+    # a and c are each near b, but not near enough to each other.
+    prints = pictures(a=0.18, b=0.0, c=0.18)
+    assert not same_heart(prints["a"], prints["c"])
+    assert find_twins(prints) == [["a", "b", "c"]]
 
 
 def test_two_pairs_are_two_sets():
-    x, y = np.eye(2, dtype=np.float32)
-    assert find_twins({"a": x, "b": y, "c": y, "d": x}) == [["a", "d"], ["b", "c"]]
+    one, two = (fingerprint(analytic_subject(hearts_of("NOR"), seed=seed)) for seed in (1, 2))
+    assert find_twins({"a": one, "b": two, "c": two, "d": one}) == [["a", "d"], ["b", "c"]]
 
 
 def test_nobody_and_one_alone_have_no_twin():
     assert find_twins({}) == []
-    assert find_twins({"a": np.ones(1, np.float32)}) == []
+    assert find_twins(fingerprints(a=analytic_subject(hearts_of("NOR")))) == []
 
 
 def test_labels_stand_in_for_missing_images():
     subject = analytic_subject(hearts_of("NOR"))
     bare = replace(subject, frames={p: Frame(f.label) for p, f in subject.frames.items()})
     assert find_twins(fingerprints(a=bare, b=bare)) == [["a", "b"]]
+
+
+def in_an_empty_field(subject, value=0.0):
+    """The heart and a margin of it, in a field of one value, as a composited or masked image has."""
+    kept = np.any([f.label.array > 0 for f in subject.frames.values()], axis=(0, 3))
+    frames = {
+        phase: Frame(f.label, f.image.with_array(np.where(kept[..., None], f.image.array, value).astype(np.float32)))
+        for phase, f in subject.frames.items()
+    }
+    return replace(subject, frames=frames)
+
+
+def bare(subject):
+    return replace(subject, frames={p: Frame(f.label) for p, f in subject.frames.items()})
+
+
+def test_hearts_that_share_an_empty_field_are_different_hearts():
+    subjects = {f"p{seed}": analytic_subject(hearts_of("NOR"), (200, 200, 8), seed=seed) for seed in range(4)}
+    for value in (0.0, 500.0):
+        empty = {name: in_an_empty_field(subject, value) for name, subject in subjects.items()}
+        assert find_twins(fingerprints(**empty)) == []
+        assert find_twins(fingerprints(**empty, again=empty["p2"])) == [["again", "p2"]]
+
+
+def test_label_maps_of_hearts_of_almost_one_size_are_different_hearts():
+    def heart(lv_mm, es):
+        ed = hearts_of("NOR")["ED"]
+        return bare(analytic_subject({"ED": replace(ed, lv_mm=lv_mm), "ES": replace(ed, lv_mm=es, n_labelled=6)}))
+
+    different = {f"p{index}": heart(22 + 0.8 * index, 15 + 0.8 * index) for index in range(6)}
+    assert find_twins(fingerprints(**different)) == []

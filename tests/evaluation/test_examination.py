@@ -113,7 +113,7 @@ def test_an_unreadable_heart_is_left_out_with_its_reason(cohort, tmp_path):
     files[1] = type(files[1])("nobody", (broken,), files[1].load)
     records, left_out = examine_all(files, tmp_path / "r", CONFIG, workers=1)
     assert [record.id for record in records] == cohort.ids()[:1]
-    assert "is not a prepared subject" in left_out["nobody"]
+    assert "has no subject 'nobody'" in left_out["nobody"]
 
 
 def test_a_prepared_subject_without_images_has_label_records_only(cohort):

@@ -1,8 +1,10 @@
 """Tables of measures: group statistics, and folders with a subject that cannot be read."""
 
 import csv
+import math
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -104,3 +106,54 @@ def test_a_csv_has_the_columns_first_and_nothing_for_none(tmp_path):
         header, row = csv.reader(stream)
     assert tuple(header[: len(TABLE_COLUMNS)]) == TABLE_COLUMNS
     assert row[header.index("lv_ef_pct")] == ""
+
+
+def lone_cavity(root):
+    """Masks of the LV cavity alone, with code 1, as in cine data sets of the LV."""
+    for path in write_acdc_subject(root / "p", "NOR").glob("*_gt.nii.gz"):
+        label = np.asanyarray(nib.load(path).dataobj)
+        save_nifti(path, (label == 3).astype(np.uint8))
+    return root
+
+
+def test_masks_of_the_lv_alone_are_measured_where_it_is_said(tmp_path, capsys):
+    root = lone_cavity(tmp_path)
+    with pytest.raises(CardiomorphError, match="no subject could be measured"):
+        measure_folder(root)
+    assert "--labels" in capsys.readouterr().err
+    (row,) = measure_folder(root, {1: 3})
+    truth = (heart_label(hearts_of("NOR")["ED"]) == 3).sum() * np.prod(SPACING_MM) / 1000
+    assert row["lv_edv_ml"] == pytest.approx(truth)
+    assert row["rv_edv_ml"] == row["lv_mass_g"] == 0
+    assert row["wall_max_mm"] is None
+
+
+def test_one_file_of_other_codes_is_measured_where_it_is_said(tmp_path):
+    label = heart_label(hearts_of("NOR")["ED"])
+    save_nifti(tmp_path / "mask.nii.gz", np.array([0, 85, 170, 255], np.uint8)[label])
+    (row,) = measure_folder(tmp_path / "mask.nii.gz", {85: 1, 170: 2, 255: 3})
+    assert row["lv_edv_ml"] == pytest.approx((label == 3).sum() * np.prod(SPACING_MM) / 1000)
+    save_nifti(tmp_path / "swapped.nii.gz", np.array([0, 3, 2, 1], np.uint8)[label])
+    with pytest.raises(CardiomorphError, match="border of the cavity of code 3"):
+        measure_folder(tmp_path / "swapped.nii.gz")
+
+
+def test_a_heart_of_one_phase_and_one_of_no_known_group_are_measured(tmp_path):
+    write_acdc_subject(tmp_path / "a", "AMYLOID", hearts_of("NOR"))
+    for phase in ("ED",):
+        label = heart_label(hearts_of("NOR")[phase])
+        save_nifti(tmp_path / "one" / "labelsTr" / f"b_{phase}.nii.gz", label)
+    (row,) = measure_folder(tmp_path / "a")
+    assert (row["group"], row["lv_ef_pct"] > 40) == ("AMYLOID", True)
+    (row,) = measure_folder(tmp_path / "one")
+    assert (row["lv_edv_ml"] > 0, row["lv_esv_ml"], row["lv_ef_pct"]) == (True, None, None)
+
+
+def test_what_is_doubted_is_said_once_and_measured(tmp_path, capsys):
+    for name in ("a", "b", "c", "d"):
+        folder = write_acdc_subject(tmp_path / name, "NOR")
+        info = folder / "Info.cfg"
+        info.write_text(info.read_text().replace("Height: 170.0", "Height: 1.7"))
+    rows = measure_folder(tmp_path)
+    assert [row["body_surface_m2"] for row in rows] == pytest.approx([math.sqrt(170 * 70 / 3600)] * 4)
+    assert "doubted: its height is in metres: converted to cm (a, b, c and 1 more)" in capsys.readouterr().err

@@ -274,11 +274,6 @@ def test_a_number_format_that_numpy_has_not_is_one_error(folder):
         _ = Atlas(folder).groups
 
 
-def test_a_backend_that_is_none_is_refused(folder):
-    with pytest.raises(CardiomorphError, match="there is no backend 'tensorflow'"):
-        Atlas(folder, backend="tensorflow")
-
-
 def test_an_adopted_heart_never_takes_the_place_of_the_atlass_own(folder):
     atlas, (_, parents) = Atlas(folder), made()
     own = atlas.parent("a")

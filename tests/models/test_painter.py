@@ -74,15 +74,15 @@ def test_the_tables_stay_small(monkeypatch):
     painter = Painter(MODEL)
     for shift in range(6):
         agree(painter, heart().roll((shift, 2 * shift), (1, 2)))
-    for block in painter.blocks:
+    for tables in painter.tables:
         largest = max(150, 2 * 32 * 32 * 3 // 10)
-        assert len(block.tables.codes) == len(block.tables.scales[0]) <= largest
+        assert len(tables.codes) == len(tables.scales[0]) <= largest
 
 
 def test_noisy_labels_are_not_learnt():
     painter = Painter(MODEL)
     agree(painter, noise(32))
-    assert len(painter.blocks[-1].tables.codes) == 0
+    assert len(painter.tables[-1].codes) == 0
 
 
 @pytest.mark.parametrize("seed", range(3))

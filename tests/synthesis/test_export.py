@@ -3,17 +3,21 @@
 import json
 
 import nibabel as nib
+import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardiomorph import export, synthesize
-from cardiomorph.anatomy import GROUPS
+from cardiomorph.anatomy import GROUPS, PHASES
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_csv
 from cardiomorph.synthesis.export import N_FOLDS, folds
 from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.volume import read_nifti
+from conftest import MNMS_HEADER, heart_label, hearts_of, write_acdc_subject, write_mnms_subject, write_table
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +51,18 @@ def test_nnunet_has_a_label_for_every_image_and_counts_them(synth, acdc_tree, tm
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(5, 30), st.integers(0, 4), st.integers(0, 1000))
+@given(st.integers(2, 30), st.integers(0, 4), st.integers(0, 1000))
 def test_no_child_trains_against_its_parent_and_no_synthetic_case_validates(n, children, seed):
     real = {f"p{i:02d}": ("NOR", "DCM")[i % 2] for i in range(n)}
     parents = {f"p{i:02d}_DCM_v{k}": f"p{i:02d}" for i in range(0, n, 2) for k in range(children)}
-    twins = [["p00", "p02"]]
+    twins = [["p00", "p02"]] if n > 2 else []
     splits = folds(real, parents, twins, seed)
-    assert len(splits) == N_FOLDS
+    units = n - (n > 2)
+    assert len(splits) == min(N_FOLDS, units)
+    # In sets of twins no fold has two more than another, so none is without a patient.
+    held = [len({case.rsplit("_", 1)[0] for case in split["val"]} - {"p02"}) for split in splits]
+    assert max(held) - min(held) <= 1
+    assert min(held) > 0
     validated = [case.rsplit("_", 1)[0] for split in splits for case in split["val"]]
     assert sorted(set(validated)) == sorted(real)
     assert len(validated) == 2 * len(real)
@@ -62,8 +71,62 @@ def test_no_child_trains_against_its_parent_and_no_synthetic_case_validates(n, c
         train = {case.rsplit("_", 1)[0] for case in split["train"]}
         assert not val & train
         assert not {parents[name] for name in train if name in parents} & val
-        assert ("p00" in val) == ("p02" in val)
+        assert not twins or ("p00" in val) == ("p02" in val)
         assert {name for name in parents if parents[name] not in val} <= train
+
+
+def test_one_patient_makes_no_fold():
+    assert folds({"p": "NOR"}, {"p_DCM_v01": "p"}, [], 0) == []
+
+
+@pytest.mark.parametrize("apex_first", [False, True])
+@pytest.mark.parametrize("tree", ["mnms", "acdc"])
+def test_an_export_keeps_nnunets_rules_whatever_the_layout_of_the_patients(tree, apex_first, synth, tmp_path):
+    real = tmp_path / "real"
+    for number in range(2):
+        hearts = hearts_of("NOR", number)
+        if tree == "mnms":
+            write_mnms_subject(real / f"R{number}", hearts, seed=number, frames=(0, 1), apex_first=apex_first)
+        else:
+            write_acdc_subject(real / f"R{number}", "NOR", hearts, seed=number)
+    if tree == "mnms":
+        rows = [f"R{number},Siemens,A,1,0,1,58,NOR,M,180,81" for number in range(2)]
+        write_table(real / "t.csv", MNMS_HEADER, *rows)
+    folder = export(synth, tmp_path / "Dataset501_Hearts", real=real)
+    facts = json.loads((folder / "dataset.json").read_text())
+    cases = sorted(path.name.removesuffix("_0000.nii.gz") for path in (folder / "imagesTr").iterdir())
+    assert facts["numTraining"] == len(cases)
+    assert sorted(path.name for path in (folder / "labelsTr").iterdir()) == [f"{case}.nii.gz" for case in cases]
+    for case in cases:
+        image, label = (
+            sitk.ReadImage(str(folder / part)) for part in (f"imagesTr/{case}_0000.nii.gz", f"labelsTr/{case}.nii.gz")
+        )
+        for what in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(image, what)(), getattr(label, what)(), rtol=1e-5, atol=1e-5)
+        assert set(np.unique(sitk.GetArrayFromImage(label))) <= set(facts["labels"].values())
+    splits = json.loads((folder / "splits_final.json").read_text())
+    assert all(split["val"] for split in splits)
+    assert {case for split in splits for part in split.values() for case in part} <= set(cases)
+    # A stack that is stored apex first stays so.
+    ed = read_nifti(folder / "labelsTr" / "R0_ED.nii.gz").array
+    np.testing.assert_array_equal(
+        ed, heart_label(hearts_of("NOR")["ED"])[:, :, :: -1 if apex_first and tree == "mnms" else 1]
+    )
+
+
+def test_patients_of_another_layout_are_written_in_acdcs_layout_and_codes(synth, mnms_tree, tmp_path):
+    folder = export(synth, tmp_path / "d", layout="acdc", real=mnms_tree)
+    exported = {entry.id: entry.load_present() for entry in find_subjects(folder, "acdc")[1]}
+    for entry in find_subjects(mnms_tree)[1]:
+        before, after = entry.load(), exported[entry.id]
+        assert (after.group, after.height_cm, after.apex_first) == (before.group, before.height_cm, before.apex_first)
+        for phase in PHASES:
+            for mine, theirs in (
+                (after.frames[phase].label, before.frames[phase].label),
+                (after.frames[phase].image, before.frames[phase].image),
+            ):
+                np.testing.assert_array_equal(mine.array, theirs.array)
+                np.testing.assert_allclose(mine.affine, theirs.affine, atol=1e-4)
 
 
 def test_without_real_patients_no_split_is_written(synth, tmp_path):

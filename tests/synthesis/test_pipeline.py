@@ -285,7 +285,7 @@ def test_a_flipped_bit_in_a_heart_is_seen(name, synth, atlas, tmp_path):
     "change",
     [
         {"job": None}, {"job": []}, {"job": {"source": "../../evil"}}, {"threads": "many"}, {"threads": 10**9},
-        {"atlas": 3}, {"backend": "tensorflow"}, {"files": []},
+        {"atlas": 3}, {"files": []},
     ],
 )  # fmt: skip
 def test_a_provenance_of_wrong_content_is_one_error(change, synth, atlas, tmp_path):

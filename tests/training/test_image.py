@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiomorph.data.cohort import Cohort, save_subject
+from cardiomorph.data.cohort import save_subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.discriminator import DiscriminatorConfig
 from cardiomorph.models.spade import ImageModelConfig
 from cardiomorph.training.image import IMAGE_PRESETS, ImageTask, ImageTrainingConfig, neighbours, train_image
+from conftest import resealed
 
 CONFIG = ImageTrainingConfig(
     model=ImageModelConfig(width=2, hidden=4, style_dims=4),
@@ -133,9 +134,10 @@ def test_a_cohort_of_labels_only_is_refused(cohort, tmp_path):
     shutil.copytree(cohort.folder, tmp_path / "labels")
     subject = cohort.load(cohort.ids("train")[0])
     bare = {phase: replace(frame, image=None) for phase, frame in subject.frames.items()}
-    save_subject(tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors", replace(subject, frames=bare))
+    path = tmp_path / "labels" / "subjects" / f"{subject.id}.safetensors"
+    save_subject(path, replace(subject, frames=bare))
     with pytest.raises(CardiomorphError, match="labels only"):
-        train_image(Cohort(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
+        train_image(resealed(tmp_path / "labels").folder, tmp_path / "run", config=CONFIG)
 
 
 def test_the_perceptual_loss_says_what_it_needs(cohort, monkeypatch):

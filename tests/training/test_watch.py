@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from cardiomorph.data.cohort import Cohort
 from cardiomorph.files import read_csv, write_csv
 from cardiomorph.models.label_vae import LabelVAEConfig
 from cardiomorph.training.shape import ShapeTrainingConfig, train_shape
 from cardiomorph.training.watch import Watch, cohort_warnings
+from conftest import resealed
 
 
 def history(n=60, **curves):
@@ -62,7 +62,7 @@ def without(cohort, folder, keep):
     shutil.copytree(cohort.folder, folder)
     rows = [row for row in read_csv(folder / "manifest.csv") if keep(row)]
     write_csv(folder / "manifest.csv", rows)
-    return Cohort(folder)
+    return resealed(folder)
 
 
 def test_a_cohort_without_a_group_or_without_held_out_ones(cohort, tmp_path):

@@ -1,14 +1,16 @@
 """A prepared cohort on disk: one safetensors file a subject, a manifest people can read, settings and splits.
 
-``manifest.csv`` has a row a subject; ``cohort.json`` says how the cohort was made and what was left out;
+``manifest.csv`` has a row a subject; ``cohort.json`` says how the cohort was made, what was left out and what was
+doubted, and holds the SHA-256 of every subject's file, which is checked when it is read;
 ``subjects/ID.safetensors`` holds ``label_ed``, ``image_ed``, ``label_es``, ``image_es`` as (n_slices, size, size),
 labels as uint8, images as float16 in [-1, 1], with the geometry as JSON in its header.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,10 +18,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cardiomorph.anatomy import PHASES, Group
+from cardiomorph.anatomy import GROUPS, PHASES, Group
+from cardiomorph.checks import checked_name, checked_seed
+from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import (
     Geometry,
     PreparationConfig,
@@ -30,14 +35,25 @@ from cardiomorph.data.prepare import (
 from cardiomorph.data.slices import Slices
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.splits import Split, split_subjects
-from cardiomorph.data.subject import Entry
-from cardiomorph.data.twins import find_twins, fingerprint
+from cardiomorph.data.subject import Codes
+from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import check_format, ensure_folder, read_csv, read_record, write_bytes, write_csv, write_json
-from cardiomorph.progress import console, track
+from cardiomorph.files import (
+    check_format,
+    claim,
+    digest,
+    ensure_folder,
+    folder_in_place,
+    read_csv,
+    read_record,
+    write_bytes,
+    write_csv,
+    write_json,
+)
+from cardiomorph.progress import say, track
 from cardiomorph.workers import worker_pool
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST, _SETTINGS, _SUBJECTS = "manifest.csv", "cohort.json", "subjects"
 _COLUMNS = (
     "subject",
@@ -52,6 +68,7 @@ _COLUMNS = (
     "vendor",
     "same_heart_as",
 )
+_SPLITS: tuple[Split, ...] = ("train", "heldout")
 
 
 def save_subject(path: Path, subject: PreparedSubject) -> None:
@@ -86,18 +103,18 @@ def load_subject(path: Path) -> PreparedSubject:
             for phase in PHASES
         }
         geometry = Geometry.model_validate(facts.pop("geometry"))
+        return PreparedSubject(frames=frames, geometry=geometry, **facts)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CardiomorphError(
             f"is not a prepared subject ({error})", where=path, fix="Run 'cardiomorph prepare' again"
         ) from error
-    return PreparedSubject(frames=frames, geometry=geometry, **facts)
 
 
 class Cohort:
     """A prepared cohort that exists on disk.
 
     Raises:
-        CardiomorphError: the folder is not a prepared cohort.
+        CardiomorphError: the folder is not a prepared cohort, or its manifest does not go with its settings.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,15 +127,53 @@ class Cohort:
             )
         self.settings = read_record(self.folder / _SETTINGS, "preparation")
         check_format(self.settings, FORMAT, self.folder / _SETTINGS)
-        self.rows = read_csv(self.folder / _MANIFEST)
+        self.digests = self._digests()
+        self.rows = self._rows()
+
+    def _digests(self) -> dict[str, str]:
+        digests = self.settings.get("digests")
+        if not isinstance(digests, dict) or not all(isinstance(value, str) for value in digests.values()):
+            raise CardiomorphError("holds no digests", where=self.folder / _SETTINGS, fix=_AGAIN)
+        return digests
+
+    def _rows(self) -> list[dict[str, str]]:
+        path = self.folder / _MANIFEST
+        rows = read_csv(path)
+        for row in rows:
+            checked_name(row.get("subject") or "", path)
+            if row.get("group") not in GROUPS or row.get("split") not in _SPLITS:
+                raise CardiomorphError(
+                    f"{row['subject']} has the group {row.get('group')!r} and the split {row.get('split')!r}; expected "
+                    f"one of {', '.join(GROUPS)}, and train or heldout",
+                    where=path,
+                    fix=_AGAIN,
+                )
+        if sorted(row["subject"] for row in rows) != sorted(self.digests):
+            raise CardiomorphError(
+                f"has {len(rows)} subjects; cohort.json names {len(self.digests)}, and not the same ones",
+                where=path,
+                fix=_AGAIN,
+            )
+        return rows
 
     @property
     def name(self) -> str:
         return self.folder.name
 
     @cached_property
+    def identity(self) -> str:
+        """SHA-256 over every subject, its group and its split."""
+        facts = sorted((row["subject"], row["group"], row["split"], self.digests[row["subject"]]) for row in self.rows)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @cached_property
     def config(self) -> PreparationConfig:
-        return PreparationConfig.model_validate(self.settings["preparation"])
+        try:
+            return PreparationConfig.model_validate(self.settings["preparation"])
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = f"preparation: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise CardiomorphError(what, where=self.folder / _SETTINGS, fix=_AGAIN) from error
 
     def ids(self, split: Split | None = None, group: Group | None = None) -> list[str]:
         """Subjects in order of name, of one split or group if asked for."""
@@ -129,7 +184,18 @@ class Cohort:
         ]
 
     def load(self, subject: str) -> PreparedSubject:
-        return load_subject(self.folder / _SUBJECTS / f"{subject}.safetensors")
+        """Reads one subject. Raises `CardiomorphError` where there is none, or its file is missing or damaged."""
+        return load_subject(self._checked_file(subject))
+
+    def _checked_file(self, subject: str) -> Path:
+        if subject not in self.digests:
+            raise CardiomorphError(f"has no subject {subject!r}", where=self.folder)
+        path = self.folder / _SUBJECTS / f"{subject}.safetensors"
+        if digest(path) != self.digests[subject]:
+            raise CardiomorphError(
+                "is not the file that was prepared (its SHA-256 is not the one in cohort.json)", where=path, fix=_AGAIN
+            )
+        return path
 
     def subjects(self, split: Split | None = None, group: Group | None = None) -> Iterator[PreparedSubject]:
         """Loads the chosen subjects one by one."""
@@ -139,29 +205,37 @@ class Cohort:
         """All slices of a split, read when asked for.
 
         Raises:
-            CardiomorphError: the split is empty, or ``images`` are asked for and a subject has none.
+            CardiomorphError: the split is empty, a file is damaged, or ``images`` are asked for and a subject has none.
         """
-        files = [self.folder / _SUBJECTS / f"{subject}.safetensors" for subject in self.ids(split)]
+        files = [self._checked_file(subject) for subject in self.ids(split)]
         if not files:
             raise CardiomorphError(f"no subject is in the split {split!r}", where=self.folder)
         return Slices(files, images=images)
 
 
+_AGAIN = "Run 'cardiomorph prepare' again"
+
+
 @dataclass(frozen=True)
 class _Outcome:
+    """What became of an entry: a row of the manifest, or a problem."""
+
     entry: str
-    row: dict[str, Any] | None
-    fingerprint: NDArray[np.float32] | None
-    problem: str | None
+    row: dict[str, Any] | None = None
+    digest: str = ""
+    fingerprint: Fingerprint | None = None
+    doubts: tuple[str, ...] = ()
+    problem: str | None = None
 
 
-def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig) -> _Outcome:
+def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig, codes: Codes | None) -> _Outcome:
     try:
-        subject = entry.load()
+        subject = entry.load(codes)
         prepared = prepare_subject(subject, config)
     except CardiomorphError as error:
-        return _Outcome(entry.id, None, None, str(error))
-    save_subject(folder / f"{subject.id}.safetensors", prepared)
+        return _Outcome(entry.id, problem=str(error))
+    path = folder / f"{subject.id}.safetensors"
+    save_subject(path, prepared)
     row = {
         "subject": subject.id,
         "group": subject.group,
@@ -173,7 +247,7 @@ def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig) -> _Ou
         "weight_kg": subject.weight_kg,
         "vendor": subject.vendor,
     }
-    return _Outcome(entry.id, row, fingerprint(subject), None)
+    return _Outcome(entry.id, row, digest(path), fingerprint(subject), subject.doubts)
 
 
 def prepare_cohort(
@@ -182,6 +256,7 @@ def prepare_cohort(
     *,
     source_format: str = "auto",
     config: PreparationConfig | None = None,
+    codes: Codes | None = None,
     heldout: float = 0.2,
     seed: int = 0,
     skip_bad: bool = False,
@@ -191,64 +266,77 @@ def prepare_cohort(
 
     Args:
         source: folder of the data set.
-        output: cohort folder; an existing cohort there is replaced.
-        source_format: "auto", "acdc" or "mnms".
+        output: cohort folder; an existing cohort there is replaced when the new one is whole.
+        source_format: "auto", or a key of `cardiomorph.data.sources.SOURCES`.
+        codes: what the label codes mean, theirs -> ours, instead of what the layout takes them for.
         heldout: share of each group's patients that no model is trained on.
         seed: of the split.
         skip_bad: leave out subjects that cannot be read, and list them in cohort.json, instead of stopping.
         workers: processes.
 
     Raises:
-        CardiomorphError: the first bad subject (unless ``skip_bad``), a group of one, an unwritable output.
+        CardiomorphError: the first bad subject (unless ``skip_bad``), an unwritable output.
     """
     config = config or PreparationConfig()
+    source, output = Path(source), Path(output)
     if not 0 <= heldout < 1:
         raise CardiomorphError(f"the held-out share is {heldout}; expected 0 <= share < 1")
-    name, entries = find_subjects(Path(source), source_format)
-    _check_replaceable(Path(output))
-    # The settings go first and come back last: a cohort without cohort.json is not a cohort.
-    subjects = ensure_folder(Path(output) / _SUBJECTS)
-    (Path(output) / _SETTINGS).unlink(missing_ok=True)
-    outcomes = _run(entries, subjects, config, skip_bad, workers)
-    rows = [outcome.row for outcome in outcomes if outcome.row is not None]
-    left_out = {outcome.entry: outcome.problem for outcome in outcomes if outcome.problem}
-    twins = find_twins({o.entry: o.fingerprint for o in outcomes if o.fingerprint is not None})
-    _finish_rows(rows, twins, heldout, seed, Path(source))
-    for stale in set(subjects.glob("*.safetensors")) - {subjects / f"{r['subject']}.safetensors" for r in rows}:
-        stale.unlink()
-    write_csv(Path(output) / _MANIFEST, rows, _COLUMNS)
-    write_json(
-        Path(output) / _SETTINGS,
-        {
-            "format": FORMAT,
-            "source_format": name,
-            "preparation": config.model_dump(),
-            "heldout": heldout,
-            "seed": seed,
-            "subjects": len(rows),
-            "same_heart": twins,
-            "left_out": left_out,
-        },
-    )
-    _announce(Path(output), rows, twins, left_out)
+    checked_seed(seed)
+    name, entries = find_subjects(source, source_format)
+    claim(output, _SETTINGS, (_MANIFEST, _SUBJECTS))
+    with folder_in_place(output) as folder:
+        outcomes = _run(entries, ensure_folder(folder / _SUBJECTS), config, codes, skip_bad, workers)
+        rows = [outcome.row for outcome in outcomes if outcome.row is not None]
+        left_out = {outcome.entry: outcome.problem for outcome in outcomes if outcome.problem}
+        twins = find_twins({o.entry: o.fingerprint for o in outcomes if o.fingerprint is not None})
+        doubts = grouped((o.entry, o.doubts) for o in outcomes)
+        _finish_rows(rows, twins, heldout, seed, source)
+        write_csv(folder / _MANIFEST, rows, _COLUMNS)
+        write_json(
+            folder / _SETTINGS,
+            {
+                "format": FORMAT,
+                "source_format": name,
+                "preparation": config.model_dump(),
+                "heldout": heldout,
+                "seed": seed,
+                "subjects": len(rows),
+                "same_heart": twins,
+                "left_out": left_out,
+                "doubts": doubts,
+                "digests": {o.entry: o.digest for o in outcomes if o.row is not None},
+            },
+            seal=True,
+        )
+    _announce(output, rows, twins, left_out, doubts)
     return Cohort(output)
 
 
-def _check_replaceable(output: Path) -> None:
-    known = {_MANIFEST, _SETTINGS, _SUBJECTS}
-    if output.exists() and not output.is_dir():
-        raise CardiomorphError("exists and is not a folder", where=output, fix="Choose another output")
-    others = [path.name for path in output.iterdir() if path.name not in known] if output.exists() else []
-    if others and not (output / _SETTINGS).exists():
-        raise CardiomorphError(
-            f"holds other things ({', '.join(sorted(others)[:3])})", where=output, fix="Choose an empty folder"
-        )
+def grouped(doubts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """Doubt -> the subjects that have it."""
+    found: dict[str, list[str]] = {}
+    for subject, said in doubts:
+        for doubt in said:
+            found.setdefault(doubt, []).append(subject)
+    return found
+
+
+def doubt_lines(doubts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A line a doubt, with the first few of the subjects that have it."""
+    for doubt, subjects in doubts.items():
+        others = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
+        yield f"doubted: {doubt} ({', '.join(subjects[:3])}{others})"
 
 
 def _run(
-    entries: Sequence[Entry], folder: Path, config: PreparationConfig, skip_bad: bool, workers: int
+    entries: Sequence[Entry],
+    folder: Path,
+    config: PreparationConfig,
+    codes: Codes | None,
+    skip_bad: bool,
+    workers: int,
 ) -> list[_Outcome]:
-    work = partial(_prepare_entry, folder=folder, config=config)
+    work = partial(_prepare_entry, folder=folder, config=config, codes=codes)
     outcomes: list[_Outcome] = []
     with worker_pool(workers, len(entries)) as pool:
         for outcome in track(pool.map(work, entries), "preparing", len(entries)):
@@ -262,25 +350,23 @@ def _run(
 def _finish_rows(rows: list[dict[str, Any]], twins: list[list[str]], heldout: float, seed: int, source: Path) -> None:
     if not rows:
         raise CardiomorphError("no subject could be prepared", where=source)
-    groups = {row["subject"]: row["group"] for row in rows}
-    for group in sorted(set(groups.values())):
-        if list(groups.values()).count(group) < 2:
-            raise CardiomorphError(
-                f"the group {group} has only one subject; statistics need two or more",
-                where=source,
-                fix="Add subjects of that group, or take this one out",
-            )
-    split = split_subjects(groups, twins, heldout, seed)
+    split = split_subjects({row["subject"]: row["group"] for row in rows}, twins, heldout, seed)
     for row in rows:
         row["split"] = split[row["subject"]]
         others = [name for members in twins if row["subject"] in members for name in members]
         row["same_heart_as"] = " ".join(name for name in others if name != row["subject"])
 
 
-def _announce(output: Path, rows: list[dict[str, Any]], twins: list[list[str]], left_out: dict[str, str]) -> None:
+def _announce(
+    output: Path,
+    rows: list[dict[str, Any]],
+    twins: list[list[str]],
+    left_out: dict[str, str],
+    doubts: Mapping[str, Sequence[str]],
+) -> None:
     held = sum(row["split"] == "heldout" for row in rows)
-    console.print(f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out")
-    for members in twins:
-        console.print(f"one heart, kept on one side of the split: {', '.join(members)}")
-    for problem in left_out.values():
-        console.print(f"left out: {problem}")
+    lines = [f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out"]
+    lines += [f"one heart, kept on one side of the split: {', '.join(members)}" for members in twins]
+    lines += doubt_lines(doubts)
+    lines += [f"left out: {problem}" for problem in left_out.values()]
+    say("\n".join(lines))

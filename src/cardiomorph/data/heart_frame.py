@@ -21,6 +21,31 @@ _RV_DIRECTION_DEG = 180.0
 
 Point = tuple[float, float]
 
+# World directions (RAS) of a heart that lies as most do: its long axis from base to apex points left, forward and down;
+# in a short-axis slice the RV lies to the right and in front of the LV. In the crop's axes the RV is at low x, the
+# anterior wall at low y, and x cross y points to the base, as in a slice that is looked at from the apex.
+_TO_APEX = np.array([-0.62, 0.50, -0.60])
+_FROM_RV = np.array([-0.71, -0.71, 0.0])
+
+
+def standard_affine(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Voxel indices -> world (RAS, mm) of a heart that nobody has: the grid's middle at the world's origin.
+
+    Args:
+        shape, spacing_mm: of an (x, y, slice) volume in the crop's axes, slices base to apex.
+
+    Returns:
+        (4, 4). Its determinant is below zero: stored base first, such slices make a left-handed frame.
+    """
+    apex = _TO_APEX / np.linalg.norm(_TO_APEX)
+    x = _FROM_RV - (_FROM_RV @ apex) * apex
+    x /= np.linalg.norm(x)
+    y = np.cross(-apex, x)
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([x, y, apex]) * np.asarray(spacing_mm)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.asarray(shape) - 1.0) / 2.0)
+    return affine
+
 
 def heart_frame(subject: Subject) -> tuple[Point, float]:
     """Centre of a heart, in mm from voxel (0, 0) of the source's own axes, and how far it is turned.

@@ -1,7 +1,8 @@
 """A subject becomes 128 x 128 slices at 1.5 mm around its heart, and back onto its own grid.
 
-In-plane only: slices are never mixed, and the affine is not used (short-axis stacks are oblique, and ACDC's is wrong).
-One crop serves ED and ES. Method: the paper, section 2.1; turning every heart the same way (`heart_frame`) is ours.
+In-plane only, in the stack's own axes: slices are never mixed (short-axis stacks are oblique). One crop serves ED and
+ES. The stack's affine is kept, so that what is written lies in the patient's world. Method: the paper, section 2.1;
+turning every heart the same way (`heart_frame`) is ours.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from cardiomorph.anatomy import PHASES, Group, Phase
-from cardiomorph.data.heart_frame import Point, heart_frame
+from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.data.heart_frame import Point, heart_frame, standard_affine
 from cardiomorph.data.subject import Frame, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume
@@ -54,8 +55,15 @@ def _turned(vector: Point, degrees: float) -> Point:
     return cos * vector[0] - sin * vector[1], sin * vector[0] + cos * vector[1]
 
 
+Row = tuple[float, float, float, float]
+Matrix = tuple[Row, Row, Row, Row]
+
+
 class Geometry(BaseModel):
-    """Where prepared slices lie in their source: what the inverse needs."""
+    """Where prepared slices lie in their source, and the source in the world: what the inverse needs.
+
+    The source's slices are counted from base to apex here, however it stores them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,12 +74,46 @@ class Geometry(BaseModel):
     first_slice: dict[Phase, int] = Field(description="source index of each phase's most basal labelled slice")
     intensity_range: tuple[float, float] | None = Field(description="source intensities of -1 and 1")
     es_slice_spacing_mm: float | None = Field(None, description="ES's slice spacing, where it is not ED's")
+    affine: dict[Phase, Matrix] | None = Field(
+        None, description="source voxel -> world (RAS, mm); None for a heart that has no place of its own"
+    )
+    code: int = Field(0, ge=0, description="NIfTI's code of the affine")
+    apex_first: bool = Field(False, description="whether the source stores its slices from apex to base")
     spacing_mm: float
     size: int
 
     def slice_spacing_mm(self, phase: Phase) -> float:
         """Distance of neighbouring slices. Synthetic hearts shorten in systole at a constant number of slices."""
         return self.es_slice_spacing_mm or self.source_spacing_mm[2] if phase == "ES" else self.source_spacing_mm[2]
+
+    def source_affine(self, phase: Phase) -> NDArray[np.float64]:
+        """(4, 4), source voxel -> world (RAS, mm), slices base to apex; the standard place where there is none."""
+        if self.affine is not None:
+            return np.array(self.affine[phase])
+        spacing = (*self.source_spacing_mm[:2], self.slice_spacing_mm(phase))
+        return standard_affine(self.source_shape, spacing)
+
+    def crop_affine(self, phase: Phase, n_slices: int, length_mm: float) -> NDArray[np.float64]:
+        """(4, 4), voxel of an (x, y, slice) stack of crops -> world (RAS, mm).
+
+        Args:
+            n_slices, length_mm: of the stack, whose base lies where the source's lies: n slices of spacing d cover n d.
+        """
+        crop, (dx, dy) = self.crop, self.source_spacing_mm[:2]
+        along, across = (
+            _turned((crop.spacing_mm[0], 0.0), crop.rotation_deg),
+            _turned((0.0, crop.spacing_mm[1]), crop.rotation_deg),
+        )
+        step = length_mm / n_slices / self.slice_spacing_mm(phase)
+        to_source = np.array(
+            [
+                [along[0] / dx, across[0] / dx, 0.0, crop.origin_mm[0] / dx],
+                [along[1] / dy, across[1] / dy, 0.0, crop.origin_mm[1] / dy],
+                [0.0, 0.0, step, self.first_slice[phase] + 0.5 * (step - 1.0)],
+                [0.0, 0.0, 0.0, 1.0],
+            ]
+        )
+        return self.source_affine(phase) @ to_source
 
     @property
     def crop(self) -> Grid:
@@ -109,7 +151,7 @@ class PreparedSubject:
     """A subject ready for the networks, with the way back to its source grid."""
 
     id: str
-    group: Group
+    group: str
     frames: Mapping[Phase, PreparedFrame]
     geometry: Geometry
     height_cm: float | None = None
@@ -121,9 +163,11 @@ class PreparedSubject:
         return self.frames[phase].n_slices * self.geometry.slice_spacing_mm(phase)
 
     def label_volume(self, phase: Phase) -> Volume:
-        """The prepared labels as an (x, y, slice) volume with its spacing."""
-        spacing = (self.geometry.spacing_mm, self.geometry.spacing_mm, self.geometry.slice_spacing_mm(phase))
-        return Volume(np.moveaxis(self.frames[phase].label, 0, -1), spacing)
+        """The prepared labels as an (x, y, slice) volume in its place."""
+        label, geometry = np.moveaxis(self.frames[phase].label, 0, -1), self.geometry
+        spacing = (geometry.spacing_mm, geometry.spacing_mm, geometry.slice_spacing_mm(phase))
+        affine = geometry.crop_affine(phase, label.shape[2], self.length_mm(phase))
+        return Volume(label, spacing, affine, geometry.code)
 
 
 Kind = Literal["label", "image"]
@@ -230,6 +274,9 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
         first_slice={p: _labelled_range(subject.frames[p].label.array)[0] for p in PHASES},
         intensity_range=_intensity_range(subject, config),
         es_slice_spacing_mm=None if math.isclose(es_spacing_mm, label.spacing_mm[2], rel_tol=1e-3) else es_spacing_mm,
+        affine=_affines(subject),
+        code=label.code,
+        apex_first=subject.apex_first,
         spacing_mm=config.spacing_mm,
         size=config.size,
     )
@@ -242,6 +289,18 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
         weight_kg=subject.weight_kg,
         vendor=subject.vendor,
     )
+
+
+def _affines(subject: Subject) -> dict[Phase, Matrix] | None:
+    found = {phase: frame.label.affine for phase, frame in subject.frames.items()}
+    if any(affine is None for affine in found.values()):
+        return None
+    return {phase: _matrix(affine) for phase, affine in found.items() if affine is not None}
+
+
+def _matrix(affine: NDArray[np.float64]) -> Matrix:
+    a, b, c, d = (tuple(row) for row in affine.tolist())
+    return a, b, c, d
 
 
 def _prepared_frame(subject: Subject, frame: Frame, geometry: Geometry) -> PreparedFrame:
@@ -277,18 +336,18 @@ def _to_crop(volume: NDArray[Any], kind: Kind, geometry: Geometry, outside: floa
     return _resampled(np.moveaxis(volume, -1, 0), kind, geometry.source, geometry.crop, outside)
 
 
-def to_source_grid(slices: NDArray[Any], kind: Kind, geometry: Geometry, first_slice: int | None = None) -> Volume:
-    """The inverse of preparation: slices of the crop on the source's own grid, in the source's intensities.
+def to_source_grid(slices: NDArray[Any], kind: Kind, geometry: Geometry, phase: Phase = "ED") -> Volume:
+    """The inverse of preparation: slices of the crop on the source's own grid, order and place, in its intensities.
 
     Args:
-        slices: (n, size, size), labels or images in [-1, 1]; slice i goes to source slice ``first_slice + i``.
-        first_slice: where the most basal slice lies; ED's by default. The grid grows beyond the source's last
-            slice when the heart is longer, so that no part of it is lost.
+        slices: (n, size, size), labels or images in [-1, 1], base to apex; the first lies where the phase's most basal
+            labelled slice lay. The grid grows beyond the source's last slice when the heart is longer, so that no part
+            of it is lost.
 
     Returns:
         (nx, ny, nz) labels as uint8 or images as float32. Outside the crop: background, or the darkest intensity.
     """
-    first = geometry.first_slice["ED"] if first_slice is None else first_slice
+    first = geometry.first_slice[phase]
     low, high = geometry.intensity_range or (-1.0, 1.0)
     values = slices if kind == "label" else (slices + 1.0) * (0.5 * (high - low)) + low
     outside = 0.0 if kind == "label" else low
@@ -297,4 +356,6 @@ def to_source_grid(slices: NDArray[Any], kind: Kind, geometry: Geometry, first_s
     n_slices = max(geometry.source_shape[2], first + len(slices))
     array = np.full((*geometry.source_shape[:2], n_slices), outside, resampled.dtype)
     array[:, :, first : first + len(slices)] = np.moveaxis(resampled, 0, -1)
-    return Volume(array, geometry.source_spacing_mm)
+    spacing = (*geometry.source_spacing_mm[:2], geometry.slice_spacing_mm(phase))
+    volume = Volume(array, spacing, geometry.source_affine(phase), geometry.code)
+    return volume.turned() if geometry.apex_first else volume

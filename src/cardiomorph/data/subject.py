@@ -1,18 +1,26 @@
-"""A patient as a data set gives it: ED and ES frames with labels, checked before anything uses them."""
+"""A patient as a data set gives it: ED and ES frames with labels, each pair checked before anything uses it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cardiomorph.anatomy import GROUPS, N_CLASSES, Group, Phase
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.nifti_header import ZOOMS_WIN
 from cardiomorph.volume import Volume
 
 MIN_LABELLED_SLICES = 3
+# A label that went through a scaled or floating-point file is a hair off its whole number.
+_HAIR = 1e-3
+_SAME_SPACING = 0.01
+_SAME_PLACE_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -22,45 +30,61 @@ class Frame:
     label: Volume
     image: Volume | None = None
 
+    def turned(self) -> Frame:
+        """The same frame with its slices stored the other way round."""
+        return Frame(self.label.turned(), self.image.turned() if self.image else None)
+
 
 @dataclass(frozen=True)
 class Subject:
-    """ED and ES frames of one heart with what is known of its owner."""
+    """ED and ES frames of one heart, slices base to apex, with what is known of its owner.
+
+    Attributes:
+        group: one of the five; or what a data set says instead; or "".
+        synthetic: whether its source says that it was made, not scanned.
+        apex_first: whether the source stores the slices from apex to base.
+        doubts: what the source left open or what looks odd, in words; the heart is used all the same.
+        problems: what is there and could not be read, in words.
+    """
 
     id: str
-    group: Group
+    group: str
     frames: Mapping[Phase, Frame]
     height_cm: float | None = None
     weight_kg: float | None = None
     vendor: str | None = None
+    synthetic: bool = False
+    apex_first: bool = False
+    doubts: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def stored(self, phase: Phase) -> Frame:
+        """A phase with its slices in the order of the source."""
+        return self.frames[phase].turned() if self.apex_first else self.frames[phase]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A subject that was found but not yet read. ``load`` raises `CardiomorphError` where it cannot be."""
-
-    id: str
-    folder: Path
-    load: Callable[[], Subject]
-
-
-def checked_group(text: str, where: Path) -> Group:
-    """``text`` as one of the five groups. Raises `CardiomorphError` for any other."""
-    if text not in GROUPS:
-        raise CardiomorphError(f"the group is {text!r}; expected one of {', '.join(GROUPS)}", where=where)
-    return text  # type: ignore[return-value]
+def checked_group(subject: Subject, where: Path) -> Group:
+    """A subject's group as one of the five. Raises `CardiomorphError` for any other."""
+    if subject.group not in GROUPS:
+        told = f"the group {subject.group!r}" if subject.group else "no group"
+        raise CardiomorphError(
+            f"{subject.id} has {told}; expected one of {', '.join(GROUPS)}",
+            where=where,
+            fix="A heart of no known group can be measured ('cardiomorph measure'), but joins no group's statistics",
+        )
+    return subject.group  # type: ignore[return-value]
 
 
 Codes = Mapping[int, int]
 """Another labelling's codes -> ours (0 background, 1 RV cavity, 2 LV myocardium, 3 LV cavity)."""
 
 
-def recoded(label: Volume, codes: Codes) -> Volume:
-    """``label`` with its codes translated; codes that are not listed stay as they are."""
-    array = label.array.copy()
+def recoded(array: NDArray[np.integer], codes: Codes) -> NDArray[np.integer]:
+    """Labels with their codes translated; codes that are not listed stay as they are."""
+    result = array.astype(np.int64)
     for theirs, ours in codes.items():
-        array[label.array == theirs] = ours
-    return label.with_array(array)
+        result[array == theirs] = ours
+    return result
 
 
 def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Volume:
@@ -72,17 +96,17 @@ def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Vol
     Raises:
         CardiomorphError: codes outside 0..3, nothing labelled, fewer than three labelled slices.
     """
-    label = recoded(label, codes) if codes else label
-    values = np.unique(label.array)
-    allowed = np.isin(values, np.arange(N_CLASSES))
+    whole, is_whole = _whole(label.array)
+    array = recoded(whole, codes) if codes else whole
+    allowed = is_whole & (array >= 0) & (array < N_CLASSES)
     if not allowed.all():
         raise CardiomorphError(
-            f"holds label values {[float(value) for value in values[~allowed][:5]]}; expected only 0 background, "
-            "1 RV cavity, 2 LV myocardium, 3 LV cavity",
+            f"holds label values {[float(value) for value in np.unique(label.array[~allowed])[:5]]}; expected only 0 "
+            "background, 1 RV cavity, 2 LV myocardium, 3 LV cavity",
             where=where,
-            fix="Remap the labels to these codes first (evaluate: --labels 1:3,2:2,3:1)",
+            fix="Say what they mean with --labels theirs:ours, for instance --labels 85:1,170:2,255:3",
         )
-    labelled = int((label.array > 0).any(axis=(0, 1)).sum())
+    labelled = int((array > 0).any(axis=(0, 1)).sum())
     if labelled == 0:
         raise CardiomorphError("no voxel is labelled", where=where, fix="Leave this subject out")
     if labelled < MIN_LABELLED_SLICES:
@@ -92,20 +116,29 @@ def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Vol
             where=where,
             fix="Leave this subject out",
         )
-    return label.with_array(label.array.astype(np.uint8))
+    return label.with_array(array.astype(np.uint8))
 
 
-def checked_image(image: Volume, label: Volume, where: Path) -> Volume:
-    """``image`` as float32, if it is finite, not constant and on the label's grid.
+def _whole(array: NDArray[Any]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+    """Whole numbers of an array, and where it holds any."""
+    if np.issubdtype(array.dtype, np.integer):
+        return array, np.ones(array.shape, bool)
+    whole = np.rint(np.nan_to_num(array.astype(np.float64), nan=0.5, posinf=1e9, neginf=-1e9))
+    return whole.astype(np.int64), np.abs(whole - array) <= _HAIR
+
+
+def checked_frame(label: Volume, image: Volume, where: Path) -> Frame:
+    """Image and label as a pair, the image as float32, if they lie on one grid.
+
+    Where only one of the two states its place in the world, the other takes it.
+
+    Args:
+        where: the image's file.
 
     Raises:
-        CardiomorphError: another shape than the label's, NaN or infinite or constant intensities.
+        CardiomorphError: another shape, spacing or place than the label's; NaN, infinite or constant intensities.
     """
-    if image.array.shape != label.array.shape:
-        raise CardiomorphError(
-            f"the image has shape {image.array.shape}, its label {label.array.shape}; they must agree",
-            where=where,
-        )
+    _check_grids(label, image, where)
     array = image.array.astype(np.float32)
     bad = int((~np.isfinite(array)).sum())
     if bad:
@@ -114,4 +147,48 @@ def checked_image(image: Volume, label: Volume, where: Path) -> Volume:
         )
     if array.min() == array.max():
         raise CardiomorphError(f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where)
-    return image.with_array(array)
+    place = image if _is_placed(image) or not _is_placed(label) else label
+    return Frame(
+        replace(label, affine=place.affine, code=place.code),
+        replace(image, array=array, affine=place.affine, code=place.code),
+    )
+
+
+def _check_grids(label: Volume, image: Volume, where: Path) -> None:
+    if image.array.shape != label.array.shape:
+        raise CardiomorphError(
+            f"the image has shape {image.array.shape}, its label {label.array.shape}; they must agree", where=where
+        )
+    if not np.allclose(image.spacing_mm, label.spacing_mm, rtol=_SAME_SPACING, atol=0):
+        raise CardiomorphError(
+            f"the image has the spacing {_shown(image.spacing_mm)} mm, its label {_shown(label.spacing_mm)} mm; they "
+            "must agree",
+            where=where,
+            fix="Only one can be right: copy the right header to the other file",
+        )
+    if _is_placed(image) and _is_placed(label):
+        apart = _apart_mm(image, label)
+        if apart > _SAME_PLACE_MM:
+            raise CardiomorphError(
+                f"image and label lie up to {apart:.0f} mm apart in the world by their affines, though their grids are "
+                "alike: one of them was turned, mirrored or moved, or lost its affine",
+                where=where,
+                fix="Resample the label onto the image; where the voxels agree, copy the image's header to the label",
+            )
+
+
+def _is_placed(volume: Volume) -> bool:
+    """Whether a volume's file says where it lies: it states an orientation, and one that knows the spacing."""
+    return volume.affine is not None and volume.code > 0 and ZOOMS_WIN not in volume.doubts
+
+
+def _apart_mm(one: Volume, other: Volume) -> float:
+    """Largest distance in the world between the same corners of two grids, in mm."""
+    corners = np.array([[*corner, 1.0] for corner in product(*((0, n - 1) for n in one.array.shape))]).T
+    assert one.affine is not None
+    assert other.affine is not None
+    return float(np.linalg.norm(((one.affine - other.affine) @ corners)[:3], axis=0).max())
+
+
+def _shown(spacing_mm: tuple[float, float, float]) -> str:
+    return " x ".join(f"{value:.4g}" for value in spacing_mm)

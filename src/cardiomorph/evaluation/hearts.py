@@ -15,15 +15,16 @@ import numpy as np
 
 from cardiomorph.anatomy import GROUPS, Phase
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.entry import Entry
+from cardiomorph.data.heart_check import refusals
 from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
-from cardiomorph.data.sources import acdc, find_subjects, nnunet
-from cardiomorph.data.subject import Codes, Entry, Subject
+from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.subject import Codes, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_json
 from cardiomorph.volume import Volume
 
 UNKNOWN_GROUP = "unknown"
-_PARTIAL = ("acdc", "nnunet")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _from_cohort(folder: Path, name: str) -> Heart:
     prepared = Cohort(folder).load(name)
     labels = {phase: prepared.label_volume(phase) for phase in prepared.frames}
     images = {
-        phase: Volume(np.moveaxis(frame.image, 0, -1), labels[phase].spacing_mm)
+        phase: labels[phase].with_array(np.moveaxis(frame.image, 0, -1))
         for phase, frame in prepared.frames.items()
         if frame.image is not None
     }
@@ -87,36 +88,20 @@ def folder_hearts(folder: Path, grid: PreparationConfig, codes: Codes | None = N
 
     Args:
         grid: how the cohort they are compared with was prepared.
-        codes: translation of their label codes; for the layouts of ACDC and nnU-Net.
+        codes: translation of their label codes, instead of what their layout takes them for.
 
     Raises:
-        CardiomorphError: no such folder, no known layout, ``codes`` for another layout.
+        CardiomorphError: no such folder, no known layout.
     """
     if (folder / "cohort.json").is_file():
         return cohort_hearts(Cohort(folder))
-    layout, entries = find_subjects(folder)
-    if codes and layout not in _PARTIAL:
-        raise CardiomorphError(f"--labels cannot be used with the layout of {layout}", where=folder)
-    return [HeartFile(e.id, _files(e, layout), partial(_from_entry, e, layout, grid, codes)) for e in entries]
+    return [HeartFile(e.id, e.files, partial(_from_entry, e, grid, codes)) for e in find_subjects(folder)[1]]
 
 
-def _files(entry: Entry, layout: str) -> tuple[Path, ...]:
-    if layout == "nnunet":
-        labels = list(nnunet.cases(entry.folder)[entry.id].values())
-        images = [entry.folder / "imagesTr" / path.name.replace(".nii.gz", "_0000.nii.gz") for path in labels]
-        return (*labels, *(path for path in images if path.exists()))
-    return tuple(sorted(path for path in entry.folder.rglob("*") if path.suffix in (".gz", ".cfg", ".nii")))
-
-
-def _from_entry(entry: Entry, layout: str, grid: PreparationConfig, codes: Codes | None) -> Heart:
-    if layout == "acdc":
-        subject, problems = acdc.load_partly(entry.folder, codes)
-    elif layout == "nnunet":
-        subject, problems = nnunet.load_partly(entry.folder, entry.id, codes)
-    else:
-        subject, problems = entry.load(), []
-    if not subject.frames:
-        raise CardiomorphError("; ".join(problems), where=entry.folder)
+def _from_entry(entry: Entry, grid: PreparationConfig, codes: Codes | None) -> Heart:
+    """A heart that a generator made is judged even where it is none: why it is none stands among its problems."""
+    subject = entry.load_readable(codes)
+    problems = [*subject.problems, *refusals(subject, partial=codes is not None)]
     prepared = None
     if len(subject.frames) == 2:
         try:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from cardiomorph.anatomy import PHASES
-from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort import Cohort, doubt_lines, grouped
+from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.subject import Subject, checked_label
+from cardiomorph.data.sources.images import stem_of
+from cardiomorph.data.subject import Codes, Frame, Subject, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
 from cardiomorph.files import write_csv
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.volume import read_nifti
 
+Loaded = TypeVar("Loaded", Subject, PreparedSubject)
 Row = dict[str, Any]
 TABLE_COLUMNS = ("subject", "group", *MEASURE_COLUMNS)
 
@@ -27,50 +29,83 @@ TABLE_COLUMNS = ("subject", "group", *MEASURE_COLUMNS)
 def subject_row(subject: Subject | PreparedSubject) -> Row:
     """One row of a measures table."""
     if isinstance(subject, PreparedSubject):
-        labels = {phase: subject.label_volume(phase) for phase in PHASES}
+        labels = {phase: subject.label_volume(phase) for phase in subject.frames}
     else:
-        labels = {phase: subject.frames[phase].label for phase in PHASES}
+        labels = {phase: frame.label for phase, frame in subject.frames.items()}
     measures = measure_heart(labels, subject.height_cm, subject.weight_kg)
     return {"subject": subject.id, "group": subject.group, **measures}
 
 
-def measure_folder(folder: Path) -> list[Row]:
+def measure_folder(folder: Path, codes: Codes | None = None) -> list[Row]:
     """Measures of a data set in a known layout, a prepared cohort, a synthesis, or one label NIfTI (as ED).
 
-    Subjects that cannot be read are named on the terminal and left out.
+    A heart may have one phase only and an unknown group. What cannot be read or is no heart is named on the terminal
+    and left out; what is doubted is named and measured.
+
+    Args:
+        codes: what the label codes mean, theirs -> ours, instead of what the layout takes them for. With it hearts may
+            be without some structures, and measures of these are empty or 0.
 
     Raises:
-        CardiomorphError: nothing there could be measured.
+        CardiomorphError: nothing there could be measured; ``codes`` for a prepared cohort.
     """
     folder = Path(folder)
     if folder.is_file():
-        label = checked_label(read_nifti(folder), folder)
-        return [{"subject": folder.name.split(".")[0], "group": "", **measure_heart({"ED": label})}]
-    rows = list(_folder_rows(folder))
+        subject = _single(folder, codes)
+        _say_doubts([(subject.id, subject.doubts)])
+        return [subject_row(subject)]
+    rows = _cohort_rows(folder, codes) if (folder / "cohort.json").is_file() else _source_rows(folder, codes)
     if not rows:
         raise CardiomorphError("no subject could be measured", where=folder)
     return rows
 
 
-def _folder_rows(folder: Path) -> Iterator[Row]:
-    loads: list[Callable[[], Subject | PreparedSubject]]
-    if (folder / "cohort.json").is_file():
-        cohort = Cohort(folder)
-        loads = [partial(cohort.load, subject) for subject in cohort.ids()]
-    else:
-        loads = [entry.load for entry in find_subjects(folder)[1]]
+def _single(path: Path, codes: Codes | None) -> Subject:
+    """One label file as the ED of a heart of no known group."""
+
+    def read(given: Codes | None) -> Subject:
+        return Subject(stem_of(path), "", {"ED": Frame(checked_label(read_nifti(path), path, given))})
+
+    return Entry(stem_of(path), path, (path,), read, path).load_present(codes)
+
+
+def _cohort_rows(folder: Path, codes: Codes | None) -> list[Row]:
+    if codes:
+        raise CardiomorphError("is a prepared cohort: its labels have our codes", where=folder, fix="Omit --labels")
+    cohort = Cohort(folder)
+    return [subject_row(subject) for subject in _loaded([partial(cohort.load, name) for name in cohort.ids()])]
+
+
+def _source_rows(folder: Path, codes: Codes | None) -> list[Row]:
+    loads = [partial(entry.load_present, codes) for entry in find_subjects(folder)[1]]
+    rows: list[Row] = []
+    said: list[tuple[str, Sequence[str]]] = []
+    for subject in _loaded(loads):
+        rows.append(subject_row(subject))
+        said.append((subject.id, subject.doubts))
+    _say_doubts(said)
+    return rows
+
+
+def _loaded(loads: Sequence[Callable[[], Loaded]]) -> Iterator[Loaded]:
+    """The subjects that can be read; the others are named."""
     for load in track(loads, "measuring"):
         try:
-            yield subject_row(load())
+            yield load()
         except CardiomorphError as error:
-            console.print(f"left out: {error}")
+            say(f"left out: {error}")
 
 
-def write_measures(folder: Path, output: Path) -> list[Row]:
+def _say_doubts(doubts: Sequence[tuple[str, Sequence[str]]]) -> None:
+    for line in doubt_lines(grouped(doubts)):
+        say(line)
+
+
+def write_measures(folder: Path, output: Path, codes: Codes | None = None) -> list[Row]:
     """`measure_folder` into a CSV file; an empty cell is a measure that cannot be had."""
-    rows = measure_folder(folder)
+    rows = measure_folder(folder, codes)
     write_csv(Path(output), rows, TABLE_COLUMNS)
-    console.print(f"{len(rows)} hearts in {output}")
+    say(f"{len(rows)} hearts in {output}")
     return rows
 
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,23 +37,16 @@ from cardiomorph.models.label_vae import LabelVAE, folded
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel
 
-Backend = Literal["torch", "onnx"]
-
 
 class Atlas:
     """An atlas folder that exists.
-
-    Args:
-        backend: what runs the models' convolutions; ``onnx`` is ONNX Runtime, an option.
 
     Raises:
         CardiomorphError: not an atlas, damaged, or made with other models than those in it.
     """
 
-    def __init__(self, folder: Path, *, backend: Backend = "torch") -> None:
-        if backend not in get_args(Backend):
-            raise CardiomorphError(f"there is no backend {backend!r}", fix=f"Choose {' or '.join(get_args(Backend))}")
-        self.folder, self.backend = Path(folder), backend
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
         self.grain_found: dict[tuple[str, int], float] = {}
         self.adopted: set[str] = set()
         settle(self.folder.parent)
@@ -111,12 +104,7 @@ class Atlas:
     @cached_property
     def shape_model(self) -> LabelVAE:
         """The shape model, its batch norms folded into its convolutions."""
-        model = folded(load_shape_model(self.folder / "shape"))
-        if self.backend == "torch":
-            return model
-        from cardiomorph.models.onnx_backend import OnnxLabelVAE
-
-        return OnnxLabelVAE(model)
+        return folded(load_shape_model(self.folder / "shape"))
 
     @cached_property
     def image_model(self) -> ImageModel:
@@ -125,11 +113,7 @@ class Atlas:
     @cached_property
     def painter(self) -> Painter:
         """The image model, ready to paint; it remembers what it has learnt of label neighbourhoods."""
-        if self.backend == "torch":
-            return Painter(self.image_model)
-        from cardiomorph.models.onnx_backend import OnnxPainter
-
-        return OnnxPainter(self.image_model)
+        return Painter(self.image_model)
 
     @cached_property
     def groups(self) -> dict[str, GroupStatistics]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils import parametrize
 
 from cardiomorph.models.modulation import scaled
 from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, expanded, neighbourhood_codes
-from cardiomorph.models.spade import SLOPE, ImageModel, ImageModelConfig, Spade, SpadeBlock
+from cardiomorph.models.spade import Generator, ImageModel, ImageModelConfig, Spade
 
 MAX_ROWS = 12_288
 """Neighbourhoods kept a resolution: those of three hearts or so, as many as pay. With more, memory would grow for a
@@ -22,18 +23,6 @@ hundred hearts."""
 _CHUNK = 256
 """Rows evaluated at once, always as many: the last bits of a matrix product may depend on its size, and a heart's bytes
 must not depend on what was painted before it."""
-
-
-class _Convolution:
-    """A convolution with its weights as they are after every parametrisation."""
-
-    def __init__(self, layer: nn.Conv2d) -> None:
-        self.weight = layer.weight.detach().contiguous(memory_format=torch.channels_last)
-        self.bias = None if layer.bias is None else layer.bias.detach()
-        self.padding = layer.padding
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, padding=self.padding)
 
 
 class _Tables:
@@ -90,53 +79,41 @@ class _Tables:
         self.rows = torch.cat([self.rows, numbers])[order]
 
 
-class _Block:
-    """A SPADE block with its convolutions ready and its layers' numbers in the tables of its resolution."""
-
-    def __init__(self, block: SpadeBlock) -> None:
-        self.spades = [block.spade_0, block.spade_1, *([block.spade_s] if block.learned else [])]
-        self.conv_0, self.conv_1 = _Convolution(block.conv_0), _Convolution(block.conv_1)
-        self.conv_s = _Convolution(block.conv_s) if block.learned else None
-        self.grain = None if block.grain is None else block.grain.detach()
-        self.tables = _Tables(self.spades)
-
-    def __call__(self, x: Tensor, labels: Tensor, noise: Tensor | None) -> Tensor:
-        row = self.tables.index(neighbourhood_codes(labels))
-        shortcut = x if self.conv_s is None else self.conv_s(self._modulated(2, x, labels, row, None))
-        y = self.conv_0(self._modulated(0, x, labels, row, SLOPE))
-        if self.grain is not None and noise is not None:
-            y.addcmul_(self.grain, noise)
-        return self.conv_1(self._modulated(1, y, labels, row, SLOPE)).add_(shortcut)
-
-    def _modulated(self, number: int, x: Tensor, labels: Tensor, row: Tensor | None, slope: float | None) -> Tensor:
-        if row is None:
-            return self.spades[number](x, LabelMap(labels), slope)
-        batch, channels, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        y = scaled(pixels, self.tables.scales[number], self.tables.shifts[number], row, slope)
-        return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
-
-
 class Painter:
     """Paints as `ImageModel.paint` does. The model must be in evaluation mode, and its weights must not change."""
 
     def __init__(self, model: ImageModel) -> None:
         self.config: ImageModelConfig = model.config
-        generator = model.generator
-        self.from_style = generator.from_style
-        self.to_image = _Convolution(generator.to_image)
-        self.blocks = [_Block(block) for block in generator.blocks if isinstance(block, SpadeBlock)]
+        self.generator = _with_plain_weights(model)
+        self.tables = [_Tables(block.spades) for block in self.generator.spade_blocks]
+        self._place = {layer: (tables, number) for tables in self.tables for number, layer in enumerate(tables.layers)}
+        self._row: tuple[LabelMap, Tensor | None] | None = None
 
     @torch.inference_mode()
     def paint(self, style: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """(batch, style_dims), (batch, size, size) integers, (batch, 1, size, size) -> (batch, 1, size, size)."""
-        size = labels.shape[-1]
-        x = self.from_style(style).unflatten(1, (-1, size // 16, size // 16))
-        x = x.contiguous(memory_format=torch.channels_last)
-        for index, block in enumerate(self.blocks):
-            if index:
-                x = F.interpolate(x, scale_factor=2, mode="nearest")
-            step = size // x.shape[-1]
-            grain = None if noise is None else noise[..., ::step, ::step]
-            x = block(x, labels[:, ::step, ::step], grain)
-        return torch.tanh(self.to_image(F.leaky_relu_(x, SLOPE)))
+        return self.generator(style, LabelMap(labels), noise, self._modulated)
+
+    def _modulated(self, layer: Spade, x: Tensor, label: LabelMap, slope: float | None) -> Tensor:
+        tables, number = self._place[layer]
+        if self._row is None or self._row[0] is not label:
+            self._row = label, tables.index(neighbourhood_codes(label.labels))
+        row = self._row[1]
+        if row is None:
+            return layer(x, label, slope)
+        batch, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
+        y = scaled(pixels, tables.scales[number], tables.shifts[number], row, slope)
+        return y.view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _with_plain_weights(model: ImageModel) -> Generator:
+    """The model's generator with its weights as they are after every parametrisation, which it keeps."""
+    # Built anew, not copied: a copy shares the classes that hold the parametrisations, and would take them from both.
+    with torch.device("meta"):
+        plain = Generator(model.config)
+    plain.load_state_dict(model.generator.state_dict(), assign=True)
+    for module in plain.eval().modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return plain.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

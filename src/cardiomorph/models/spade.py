@@ -8,6 +8,7 @@ from an image. Widths: the authors' is 32. What the paper leaves open: normalisa
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -108,6 +109,17 @@ class Spade(nn.Module):
         return mean, variance
 
 
+class Modulation(Protocol):
+    """How a SPADE layer is applied: the layer itself, or something that gives the same numbers faster (`painter`)."""
+
+    def __call__(self, layer: Spade, x: Tensor, label: LabelMap, slope: float | None) -> Tensor: ...
+
+
+def by_the_layer(layer: Spade, x: Tensor, label: LabelMap, slope: float | None) -> Tensor:
+    """The layer itself, as in training."""
+    return layer(x, label, slope)
+
+
 class SpadeBlock(nn.Module):
     """Two SPADE, LeakyReLU, convolution steps around a shortcut.
 
@@ -127,13 +139,19 @@ class SpadeBlock(nn.Module):
             self.spade_s = Spade(channels_in, hidden)
             self.conv_s = _normed(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 
-    def forward(self, x: Tensor, label: LabelMap, noise: Tensor | None) -> Tensor:
-        shortcut = self.conv_s(self.spade_s(x, label)) if self.learned else x
-        y = self.conv_0(self.spade_0(x, label, SLOPE))
+    @property
+    def spades(self) -> list[Spade]:
+        """Its SPADE layers."""
+        return [self.spade_0, self.spade_1, *([self.spade_s] if self.learned else [])]
+
+    def forward(self, x: Tensor, label: LabelMap, noise: Tensor | None, modulate: Modulation) -> Tensor:
+        """``x`` (batch, channels_in, h, w), ``label`` and ``noise`` (batch, 1, h, w) -> (batch, channels_out, h, w)."""
+        shortcut = self.conv_s(modulate(self.spade_s, x, label, None)) if self.learned else x
+        y = self.conv_0(modulate(self.spade_0, x, label, SLOPE))
         if self.grain is not None and noise is not None:
             y.addcmul_(self.grain.to(y.dtype), noise.to(y.dtype))
         # In place: no gradient needs what a convolution or a sum gave.
-        return self.conv_1(self.spade_1(y, label, SLOPE)).add_(shortcut)
+        return self.conv_1(modulate(self.spade_1, y, label, SLOPE)).add_(shortcut)
 
 
 class Generator(nn.Module):
@@ -150,13 +168,25 @@ class Generator(nn.Module):
         )
         self.to_image = nn.Conv2d(widths[-1], 1, 3, 1, 1)
 
-    def forward(self, style: Tensor, labels: Tensor | LabelMap, noise: Tensor | None = None) -> Tensor:
+    @property
+    def spade_blocks(self) -> list[SpadeBlock]:
+        """The blocks, coarse to fine."""
+        return [block for block in self.blocks if isinstance(block, SpadeBlock)]
+
+    def forward(
+        self,
+        style: Tensor,
+        labels: Tensor | LabelMap,
+        noise: Tensor | None = None,
+        modulate: Modulation = by_the_layer,
+    ) -> Tensor:
         """Paints (batch, 1, size, size).
 
         Args:
             style: (batch, style_dims).
             labels: (batch, size, size) integers, or what has been made of them already.
             noise: (batch, 1, size, size) standard normal; coarser blocks take every second, fourth, ... of it.
+            modulate: how SPADE layers are applied.
         """
         label = labels if isinstance(labels, LabelMap) else LabelMap(labels)
         x = self.from_style(style).unflatten(1, (-1, self._grid, self._grid))
@@ -165,7 +195,7 @@ class Generator(nn.Module):
             if index:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             step = label.labels.shape[-1] // x.shape[-1]
-            x = block(x, label.at(x.shape[-1]), None if noise is None else noise[..., ::step, ::step])
+            x = block(x, label.at(x.shape[-1]), None if noise is None else noise[..., ::step, ::step], modulate)
         return torch.tanh(self.to_image(F.leaky_relu_(x, SLOPE)))
 
 

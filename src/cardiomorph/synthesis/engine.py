@@ -97,16 +97,18 @@ def _codes_on_grid(drawn: Drawn, phase: Phase) -> NDArray[np.float64]:
 
 
 def placed(drawn: Drawn, phase: Phase, slices: NDArray[Any], kind: Kind) -> Volume:
-    """Slices as a volume: 32 of them in the crop, or on the parent's own grid, base where the parent's was."""
+    """Slices as a volume in the parent's world: 32 of them in the crop, or on its own grid, base where its was."""
     geometry = drawn.parent.geometry
     if drawn.job.slices == "native":
-        volume = to_source_grid(slices, kind, geometry, geometry.first_slice[phase])
+        volume = to_source_grid(slices, kind, geometry, phase)
     else:
         if kind == "image" and geometry.intensity_range is not None:
             low, high = geometry.intensity_range
             slices = (slices + 1.0) * (0.5 * (high - low)) + low
-        spacing = (geometry.spacing_mm, geometry.spacing_mm, drawn.trajectory.length_mm[phase] / len(slices))
-        volume = Volume(np.ascontiguousarray(np.moveaxis(slices, 0, -1)), spacing)
+        length_mm = drawn.trajectory.length_mm[phase]
+        spacing = (geometry.spacing_mm, geometry.spacing_mm, length_mm / len(slices))
+        affine = geometry.crop_affine(phase, len(slices), length_mm)
+        volume = Volume(np.ascontiguousarray(np.moveaxis(slices, 0, -1)), spacing, affine, geometry.code)
     return _as_stored(volume) if kind == "image" else volume
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from cardiomorph.anatomy import PHASES, Label
+from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.sources.nnunet import SUBJECTS
-from cardiomorph.data.subject import Entry, Subject
+from cardiomorph.data.subject import Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import folder_in_place, read_record, write_csv, write_json
-from cardiomorph.progress import console, track
-from cardiomorph.volume import write_nifti
+from cardiomorph.files import ensure_folder, folder_in_place, read_record, write_csv, write_json
+from cardiomorph.progress import say, track
+from cardiomorph.synthesis.pipeline import write_acdc_files
+from cardiomorph.volume import Volume, write_nifti
 
 N_FOLDS = 5
 
@@ -49,17 +51,31 @@ def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | No
         raise CardiomorphError(f"real and synthetic subjects share names ({sorted(clash)[0]}, ...)", where=real)
     with folder_in_place(output) as folder:
         if layout == "acdc":
-            _write_acdc([*originals, *synthetic], folder)
+            _write_acdc(originals, synthetic, folder)
         else:
             _write_nnunet(originals, synthetic, folder, seed)
-    console.print(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
+    say(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
     return output
 
 
-def _write_acdc(entries: Sequence[Entry], folder: Path) -> None:
-    for entry in track(entries, "copying"):
-        entry.load()  # raises where it is not whole
-        shutil.copytree(entry.folder, folder / entry.id)
+def _write_acdc(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: Path) -> None:
+    """Real patients in ACDC's layout and codes, whatever theirs is; synthetic hearts as they are."""
+    for entry in track([*originals, *synthetic], "exporting"):
+        subject = entry.load()  # raises where it is not whole
+        if entry in synthetic:
+            shutil.copytree(entry.folder, folder / entry.id)
+            continue
+        frames = {phase: subject.stored(phase) for phase in PHASES}
+        images = {phase: _as_stored(frame.image) for phase, frame in frames.items() if frame.image is not None}
+        labels = {phase: frame.label for phase, frame in frames.items()}
+        place = ensure_folder(folder / entry.id)
+        write_acdc_files(place, entry.id, subject.group, labels, images, (subject.height_cm, subject.weight_kg))
+
+
+def _as_stored(image: Volume) -> Volume:
+    """Whole numbers as whole numbers, as scanners store them."""
+    small = np.abs(image.array).max() < np.iinfo(np.int16).max
+    return image.with_array(image.array.astype(np.int16)) if small and (image.array % 1 == 0).all() else image
 
 
 def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: Path, seed: int) -> None:
@@ -87,16 +103,20 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
         for name, group in groups.items()
     ]
     write_csv(folder / SUBJECTS, rows)
-    if not originals:
-        console.print("no splits written: without --real there is no patient to validate on")
-        return
     real = {entry.id: groups[entry.id] for entry in originals}
-    write_json(folder / "splits_final.json", folds(real, parents, find_twins(prints), seed))
+    splits = folds(real, parents, find_twins(prints), seed)
+    if splits:
+        write_json(folder / "splits_final.json", splits)
+    if len(splits) < N_FOLDS:
+        said = (
+            f"{len(splits)} folds, one for each patient" if splits else "no splits written: they take two real patients"
+        )
+        say(f"{said} (--real names their data set)")
 
 
 def _write_cases(subject: Subject, entry: Entry, folder: Path) -> int:
     for phase in PHASES:
-        frame = subject.frames[phase]
+        frame = subject.stored(phase)
         if frame.image is None:
             raise CardiomorphError(
                 "has labels only, but nnU-Net trains on images",
@@ -114,6 +134,8 @@ def folds(
 ) -> list[dict[str, list[str]]]:
     """nnU-Net's ``splits_final``: five folds of real patients, stratified by group, twins together.
 
+    Folds are equal in number to within one set of twins. Fewer patients than five make as many folds; one makes none.
+
     Args:
         real: patient -> group.
         parents: synthetic subject -> the patient it was morphed from.
@@ -124,15 +146,20 @@ def folds(
     """
     set_of = {name: tuple(sorted(members)) for members in twins for name in members}
     units = sorted({set_of.get(name, (name,)) for name in real}, key=lambda unit: (real[unit[0]], unit))
+    if len(units) < 2:
+        return []
     rng = np.random.default_rng(seed)
     fold_of: dict[str, int] = {}
+    count = min(N_FOLDS, len(units))
+    # Dealt round the table, group after group, so that no fold is left without a patient.
+    order, dealt = rng.permutation(count), 0
     for group in sorted(set(real.values())):
         mine = [unit for unit in units if real[unit[0]] == group]
-        start = int(rng.integers(N_FOLDS))
-        for position, index in enumerate(rng.permutation(len(mine))):
-            fold_of.update(dict.fromkeys(mine[index], (start + position) % N_FOLDS))
+        for index in rng.permutation(len(mine)):
+            fold_of.update(dict.fromkeys(mine[index], int(order[dealt % count])))
+            dealt += 1
     result = []
-    for fold in range(N_FOLDS):
+    for fold in range(count):
         validation = [name for name in sorted(real) if fold_of[name] == fold]
         train = [name for name in sorted(real) if fold_of[name] != fold]
         train += [child for child, parent in sorted(parents.items()) if parent not in validation]

@@ -32,7 +32,7 @@ from cardiomorph.files import (
     write_json,
     write_text,
 )
-from cardiomorph.latent.atlas import Atlas, Backend
+from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.threads import threads
 from cardiomorph.progress import say, track
 from cardiomorph.synthesis.build import parents_of
@@ -54,7 +54,6 @@ class Provenance(BaseModel):
     job: HeartJob
     atlas: str
     threads: int | None = Field(None, ge=1, le=4096)
-    backend: Backend | None = None
     parent_sha256: str | None = None
     files: dict[str, str] | None = None
 
@@ -84,8 +83,7 @@ def write_acdc_files(
         if phase in images:
             write_nifti(place / f"{stem}.nii.gz", images[phase])
     info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 2}
-    if all(body):
-        info |= {"Height": body[0], "Weight": body[1]}
+    info |= {key: value for key, value in zip(("Height", "Weight"), body, strict=True) if value}
     write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
 
 
@@ -109,7 +107,6 @@ def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "backend": atlas.backend,
         "synthetic": True,
         "parent": heart.job.source,
         "parent_split": heart.parent.split,
@@ -203,7 +200,7 @@ def _made(
         for job in missing:
             yield write_heart(synthesize_heart(atlas, job), atlas, output).name if job else None
         return
-    given = (atlas.folder, atlas.backend, output, cohort, tuple(sorted(atlas.adopted)))
+    given = (atlas.folder, output, cohort, tuple(sorted(atlas.adopted)))
     with worker_pool(workers, count, _begin, *given) as pool:
         yield from pool.map(_make, missing)
 
@@ -211,11 +208,11 @@ def _made(
 _here: dict[str, Any] = {}
 
 
-def _begin(atlas: Path, backend: Backend, output: Path, cohort: Path | None, adopted: Sequence[str]) -> None:
+def _begin(atlas: Path, output: Path, cohort: Path | None, adopted: Sequence[str]) -> None:
     """Readies a worker: the atlas is read once."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    here = Atlas(atlas, backend=backend)
+    here = Atlas(atlas)
     _adopt(here, adopted, cohort)
     _here.update(atlas=here, output=output)
 
@@ -264,8 +261,6 @@ def recreate(provenance: Path, atlas: Path | Atlas, output: Path, *, cohort: Pat
             f"the heart came from the atlas {known.atlas[:12]}, this is {source.identity[:12]}", where=source.folder
         )
     unsealed(facts, path)
-    if known.backend not in (None, source.backend):
-        source = Atlas(source.folder, backend=known.backend)
     _adopt(source, (job.source,), cohort)
     if known.parent_sha256 is not None:
         _check_parent(source, job.source, known.parent_sha256)

@@ -6,18 +6,21 @@ these is the sampler's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from cardiomorph.anatomy import PHASES
+from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.checks import checked_name
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
 from cardiomorph.evaluation.reconstruction import decoded_volume
-from cardiomorph.files import ensure_folder, new_folder
+from cardiomorph.files import ensure_folder, new_folder, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.progress import say, track
 from cardiomorph.synthesis.pipeline import write_acdc_files
+from cardiomorph.volume import Volume
 
 
 def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None = None) -> Path:
@@ -38,9 +41,19 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
     with new_folder(output) as folder:
         for subject in track((source.load(name) for name in ids), "reconstructing", len(ids)):
             trajectory = encode_subject(model, subject)
-            labels = {p: decoded_volume(model, trajectory, p, subject.geometry.spacing_mm) for p in PHASES}
+            labels = {
+                p: _placed(decoded_volume(model, trajectory, p, subject.geometry.spacing_mm), subject, p)
+                for p in PHASES
+            }
             place = ensure_folder(folder / checked_name(subject.id, source.folder))
             body = (subject.height_cm, subject.weight_kg)
             write_acdc_files(place, subject.id, subject.group, labels, {}, body)
+            write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})
     say(f"{len(ids)} reconstructed hearts in {output}")
     return output
+
+
+def _placed(label: Volume, subject: PreparedSubject, phase: Phase) -> Volume:
+    """The rebuilt stack where the subject's heart lies."""
+    affine = subject.geometry.crop_affine(phase, label.n_slices, label.n_slices * label.spacing_mm[2])
+    return replace(label, affine=affine, code=subject.geometry.code)

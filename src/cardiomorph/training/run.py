@@ -8,7 +8,6 @@ leaves a whole one), ``model.safetensors`` with ``model.json`` (what other comma
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -27,7 +26,6 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
     claim,
-    digest,
     ensure_folder,
     explained,
     read_record,
@@ -194,7 +192,7 @@ class RunFolder:
         lines = [
             f"# {kind if kind == 'segmenter' else kind + ' model'}, {parameters / 1e6:.2f} million parameters",
             "",
-            f"Cohort {run['settings']['cohort']} (fingerprint of its manifest and subjects).",
+            f"Cohort {run['settings']['cohort']} (fingerprint of its subjects and their split).",
             "",
             "| | |",
             "|---|---|",
@@ -255,8 +253,5 @@ def check_slice_size(cohort: Cohort, size: int) -> None:
 
 
 def cohort_fingerprint(cohort: Cohort) -> str:
-    """What ties a run to its cohort: first 16 digits of a digest of its manifest and of every subject in it."""
-    identity = hashlib.sha256(digest(cohort.folder / "manifest.csv").encode())
-    for subject in cohort.ids():
-        identity.update(digest(cohort.folder / "subjects" / f"{subject}.safetensors").encode())
-    return identity.hexdigest()[:16]
+    """What ties a run to its cohort, first 16 digits: every subject's bytes, group and split."""
+    return cohort.identity[:16]

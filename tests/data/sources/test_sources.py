@@ -155,10 +155,11 @@ def test_mnms2_is_remapped_turned_and_grouped(mnms2_tree):
     assert entries["001"].load().vendor == "SIEMENS"
 
 
-def test_a_pathology_outside_the_five_groups_is_an_error(mnms2_tree):
+def test_a_pathology_outside_the_five_groups_can_be_read_but_not_loaded(mnms2_tree):
     entry = {entry.id: entry for entry in find_subjects(mnms2_tree)[1]}["013"]
-    with pytest.raises(CardiomorphError, match=r"dataset_information.csv: 013 has the pathology 'TRI'"):
+    with pytest.raises(CardiomorphError, match=r"dataset_information.csv: 013 has the group 'TRI'; expected"):
         entry.load()
+    assert entry.load_present().group == "TRI"
 
 
 def test_mnms_table_may_stand_beside_the_folder(mnms_tree):

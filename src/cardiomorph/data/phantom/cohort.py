@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cardiomorph.anatomy import GROUPS, PHASES, Group, Phase
+from cardiomorph.checks import checked_seed
 from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_json, write_text
-from cardiomorph.progress import console, track
+from cardiomorph.progress import say, track
 from cardiomorph.volume import write_nifti
 from cardiomorph.workers import worker_pool
 
@@ -25,10 +26,11 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
     A subject depends on the seed, its group and its number in the group only, not on how many are made.
 
     Raises:
-        CardiomorphError: fewer than two a group, an output that holds other things or another phantom.
+        CardiomorphError: fewer than two a group, a seed below 0, an output that holds other things or another phantom.
     """
     if subjects_per_group < 2:
         raise CardiomorphError(f"{subjects_per_group} subjects a group are too few; statistics need two or more")
+    checked_seed(seed)
     output = Path(output)
     _claim(output, {"seed": seed, "subjects_per_group": subjects_per_group})
     plan = [
@@ -41,7 +43,7 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
     with worker_pool(workers, len(wanted)) as pool:
         for _ in track(pool.map(work, wanted), "phantom hearts", len(wanted)):
             pass
-    console.print(f"{len(plan)} phantom hearts in {output}")
+    say(f"{len(plan)} phantom hearts in {output}")
     return output
 
 

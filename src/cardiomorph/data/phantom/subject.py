@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from cardiomorph.anatomy import MYOCARDIAL_DENSITY_G_PER_ML, PHASES, Group, Label, Phase
+from cardiomorph.data.heart_frame import standard_affine
 from cardiomorph.data.phantom.geometry import PhaseShape, end_diastole, end_systole, label_slice
 from cardiomorph.data.phantom.parameters import HeartParameters, draw_parameters
 from cardiomorph.data.phantom.signal import (
@@ -85,11 +86,12 @@ def make_subject(group: Group, rng: np.random.Generator, *, images: bool = True)
     diastole = end_diastole(heart)
     shapes: dict[Phase, PhaseShape] = {"ED": diastole, "ES": end_systole(heart, diastole)}
     spacing = (scan.pixel_mm, scan.pixel_mm, scan.slice_spacing_mm)
-    labels = {phase: Volume(_labels(shapes[phase], scan), spacing) for phase in PHASES}
+    affine = standard_affine((_PIXELS, _PIXELS, scan.n_slices), spacing)
+    labels = {phase: Volume(_labels(shapes[phase], scan), spacing, affine) for phase in PHASES}
     pictures = {}
     if images:
         textures = draw_textures(body.texture_seed, (_PIXELS, _PIXELS))
-        pictures = {p: Volume(_image(shapes[p], scan, body, textures, rng), spacing) for p in PHASES}
+        pictures = {p: Volume(_image(shapes[p], scan, body, textures, rng), spacing, affine) for p in PHASES}
     return PhantomSubject(group, labels, pictures, _truth(heart, scan, body, shapes))
 
 

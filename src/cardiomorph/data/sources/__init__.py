@@ -1,7 +1,8 @@
 """Data sets on disk. One module each, with two functions:
 
-``recognises(folder) -> bool`` looks at names only; ``find(folder) -> list[Entry]`` lists the subjects, unread.
-Adding a data set is one file here and one line in `SOURCES`.
+``recognises(folder) -> bool`` looks at names only; ``find(folder) -> list[Entry]`` lists the subjects, unread, each
+with a function that reads what there is of it. Everything else (which codes are hearts, which end is the base, what is
+refused and what doubted) is asked at one door, `Entry`. Adding a data set is one file here and one line in `SOURCES`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources import acdc, mnms, mnms2, nnunet
-from cardiomorph.data.subject import Entry
 from cardiomorph.errors import CardiomorphError
 
 

@@ -1,7 +1,7 @@
 """ACDC: ``patientXXX/Info.cfg`` with ``patientXXX_frameYY[_gt].nii.gz`` (Bernard et al., IEEE TMI 2018).
 
-ED and ES are not always frames 1 and 12: Info.cfg says. Spacing stands in the header's zooms only.
-The phantom and the synthetic hearts are written in this layout too, so they are read back here.
+ED and ES are not always frames 1 and 12: Info.cfg says. Spacing stands in the header's zooms only. Uncompressed
+``.nii`` files are read, too. The phantom and the synthetic hearts are written in this layout, and read back here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Phase
-from cardiomorph.data.subject import Codes, Entry, Frame, Subject, checked_group, checked_image, checked_label
+from cardiomorph.data.entry import Entry
+from cardiomorph.data.sources.clinical import body, checked_phases, frame_number, read_pairs, visible
+from cardiomorph.data.sources.images import stored
+from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_json
 from cardiomorph.volume import read_nifti
 
 _INFO = "Info.cfg"
@@ -19,15 +23,13 @@ _INFO = "Info.cfg"
 
 def subject_folders(folder: Path) -> list[Path]:
     """Folders with an Info.cfg or frames. One without Info.cfg is listed too, so that it is reported, not lost."""
-    if (folder / _INFO).is_file() or any(folder.glob("*_frame*_gt.nii.gz")):
+    if (folder / _INFO).is_file() or visible(folder.glob("*_frame*_gt.nii*"), folder):
         return [folder]
-    return sorted(
+    return [
         child
-        for child in folder.iterdir()
-        if child.is_dir()
-        and not child.name.startswith(".")
-        and ((child / _INFO).is_file() or any(child.glob("*_frame*.nii.gz")))
-    )
+        for child in visible(folder.iterdir(), folder)
+        if child.is_dir() and ((child / _INFO).is_file() or visible(child.glob("*_frame*.nii*"), child))
+    ]
 
 
 def recognises(folder: Path) -> bool:
@@ -35,21 +37,57 @@ def recognises(folder: Path) -> bool:
 
 
 def find(folder: Path) -> list[Entry]:
-    return [Entry(child.name, child, partial(load, child)) for child in subject_folders(folder)]
+    return [
+        Entry(child.name, child, _files(child), partial(read, child), child / _INFO)
+        for child in subject_folders(folder)
+    ]
 
 
-def read_info(path: Path) -> dict[str, str]:
-    """The ``key: value`` lines of an Info.cfg. Raises `CardiomorphError` where it is missing."""
+def _files(folder: Path) -> tuple[Path, ...]:
+    info = [folder / _INFO] if (folder / _INFO).is_file() else []
+    return (*info, *visible(folder.glob("*_frame*.nii*"), folder))
+
+
+def read(folder: Path, codes: Codes | None = None) -> Subject:
+    """What can be read of one subject folder. Images may be absent (labels only)."""
+    path = folder / _INFO
+    frames: dict[Phase, Frame] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise CardiomorphError(
-            "this file is missing", where=path, fix="It must name Group, ED and ES of the subject"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CardiomorphError(f"cannot be read as text ({error})", where=path) from error
-    pairs = (line.partition(":") for line in lines)
-    return {key.strip(): value.strip() for key, colon, value in pairs if colon}
+        info = read_pairs(path)
+    except CardiomorphError as error:
+        return Subject(folder.name, "", {}, problems=(str(error),))
+    problems: list[str] = []
+    numbers: dict[Phase, int] = {}
+    for phase in PHASES:
+        try:
+            numbers[phase] = frame_number(_required(info, phase, path), phase, path, first=0)
+            checked_phases(numbers, path, folder.name)
+            frames[phase] = _frame(folder, numbers[phase], phase, codes)
+        except CardiomorphError as error:
+            problems.append(str(error))
+    size = body(info, ("Height",), ("Weight",))
+    return Subject(
+        id=folder.name,
+        group=info.get("Group", ""),
+        frames=frames,
+        height_cm=size.height_cm,
+        weight_kg=size.weight_kg,
+        vendor=info.get("Vendor"),
+        synthetic=_says_synthetic(folder / "provenance.json"),
+        doubts=size.doubts,
+        problems=tuple(problems),
+    )
+
+
+def _says_synthetic(provenance: Path) -> bool:
+    """Whether there is a provenance.json that says so. Other tools may write a file of that name, too."""
+    if not provenance.is_file():
+        return False
+    try:
+        facts = read_json(provenance)
+    except CardiomorphError:
+        return False
+    return isinstance(facts, dict) and facts.get("synthetic") is True
 
 
 def _required(info: dict[str, str], key: str, path: Path) -> str:
@@ -58,76 +96,13 @@ def _required(info: dict[str, str], key: str, path: Path) -> str:
     return info[key]
 
 
-def _frame_number(info: dict[str, str], phase: Phase, path: Path) -> int:
-    text = _required(info, phase, path)
-    if not text.isdigit():
-        raise CardiomorphError(f"{phase} is {text!r}; a frame number was expected", where=path)
-    return int(text)
-
-
-def _optional_number(info: dict[str, str], key: str) -> float | None:
-    try:
-        return float(info[key])
-    except (KeyError, ValueError):
-        return None
-
-
-def load(folder: Path) -> Subject:
-    """Reads one subject folder. Images may be absent (labels only); labels may not.
-
-    Raises:
-        CardiomorphError: naming the file, for anything missing, truncated, or not a heart.
-    """
-    path = folder / _INFO
-    info = read_info(path)
-    return Subject(
-        id=folder.name,
-        group=checked_group(_required(info, "Group", path), path),
-        frames={phase: _frame(folder, _frame_number(info, phase, path), phase) for phase in PHASES},
-        height_cm=_optional_number(info, "Height"),
-        weight_kg=_optional_number(info, "Weight"),
-        vendor=info.get("Vendor"),
-    )
-
-
-def load_partly(folder: Path, codes: Codes | None = None) -> tuple[Subject, list[str]]:
-    """Reads what can be read of a subject folder: one phase is enough, and the group may be unknown ("").
-
-    Args:
-        codes: translation of the labels' codes.
-
-    Returns:
-        The subject, with the phases that could be read, and what kept the others out.
-    """
-    path = folder / _INFO
-    try:
-        info = read_info(path)
-    except CardiomorphError as error:
-        return Subject(folder.name, "", {}), [str(error)]  # type: ignore[arg-type]
-    frames: dict[Phase, Frame] = {}
-    problems: list[str] = []
-    for phase in PHASES:
-        try:
-            frames[phase] = _frame(folder, _frame_number(info, phase, path), phase, codes)
-        except CardiomorphError as error:
-            problems.append(f"{phase}: {error}")
-    subject = Subject(
-        id=folder.name,
-        group=info.get("Group", ""),  # type: ignore[arg-type]
-        frames=frames,
-        height_cm=_optional_number(info, "Height"),
-        weight_kg=_optional_number(info, "Weight"),
-        vendor=info.get("Vendor"),
-    )
-    return subject, problems
-
-
-def _frame(folder: Path, number: int, phase: Phase, codes: Codes | None = None) -> Frame:
-    image_path = folder / f"{folder.name}_frame{number:02d}.nii.gz"
-    label_path = folder / f"{folder.name}_frame{number:02d}_gt.nii.gz"
-    if not label_path.exists():
-        raise CardiomorphError(f"Info.cfg names frame {number} as {phase}, but this file is missing", where=label_path)
+def _frame(folder: Path, number: int, phase: Phase, codes: Codes | None) -> Frame:
+    stem = f"{folder.name}_frame{number:02d}"
+    label_path = stored(folder, f"{stem}_gt")
+    if label_path is None:
+        raise CardiomorphError(
+            f"Info.cfg names frame {number} as {phase}, but this file is missing", where=folder / f"{stem}_gt.nii.gz"
+        )
     label = checked_label(read_nifti(label_path), label_path, codes)
-    if not image_path.exists():
-        return Frame(label)
-    return Frame(label, checked_image(read_nifti(image_path), label, image_path))
+    image_path = stored(folder, stem)
+    return Frame(label) if image_path is None else checked_frame(label, read_nifti(image_path), image_path)

@@ -9,30 +9,24 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from cardiomorph.anatomy import PHASES, Group, Label, Phase
-from cardiomorph.data.subject import Entry, Frame, Subject, checked_image, checked_label
+from cardiomorph.data.entry import Entry
+from cardiomorph.data.sources.clinical import (
+    body,
+    checked_phases,
+    frame_number,
+    refuse_ambiguous,
+    table_with,
+    visible,
+)
+from cardiomorph.data.sources.images import stored
+from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_csv
-from cardiomorph.volume import Volume, read_nifti
+from cardiomorph.volume import read_frames
 
-CODE_TO_LABEL = np.array([Label.BACKGROUND, Label.LV, Label.MYOCARDIUM, Label.RV], np.uint8)
+CODES: Codes = {1: Label.LV, 2: Label.MYOCARDIUM, 3: Label.RV}
 PATHOLOGY_TO_GROUP: dict[str, Group] = {"NOR": "NOR", "DCM": "DCM", "HCM": "HCM", "ARV": "RV", "MINF": "MINF"}
 _KEY = "External code"
-
-
-def table_with(folder: Path, column: str) -> Path | None:
-    """The first CSV in ``folder`` or its parent whose header names ``column``."""
-    for candidate in (*sorted(folder.glob("*.csv")), *sorted(folder.resolve().parent.glob("*.csv"))):
-        try:
-            with candidate.open(encoding="utf-8-sig") as stream:
-                header = stream.readline()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if column in [name.strip().strip('"') for name in header.split(",")]:
-            return candidate
-    return None
 
 
 def recognises(folder: Path) -> bool:
@@ -42,82 +36,66 @@ def recognises(folder: Path) -> bool:
 def find(folder: Path) -> list[Entry]:
     table = table_with(folder, _KEY)
     assert table is not None, "find() is called on a folder that recognises() accepted"
-    rows = {row[_KEY].strip(): row for row in read_csv(table) if row.get(_KEY)}
-    folders = {path.parent.name: path.parent for path in sorted(folder.rglob("*_sa_gt.nii.gz"))}
+    rows = table.by(_KEY)
+    folders: dict[str, list[Path]] = {}
+    for path in visible(folder.rglob("*_sa_gt.nii*"), folder):
+        folders.setdefault(path.parent.name, []).append(path.parent)
     return [
-        Entry(code, folders[code], partial(load, folders[code], rows[code], table))
-        for code in sorted(rows)
-        if code in folders
+        Entry(
+            code,
+            places[0],
+            tuple(visible(places[0].glob(f"{code}_sa*.nii*"), places[0])),
+            partial(read, tuple(dict.fromkeys(places)), rows[code], table.path),
+            table.path,
+        )
+        for code, places in sorted(folders.items())
+        if code in rows
     ]
 
 
-def group_of(pathology: str, known: dict[str, Group], table: Path, code: str) -> Group:
-    """The project's group of a data set's pathology. Raises `CardiomorphError` for one that is none of the five."""
-    if pathology not in known:
-        raise CardiomorphError(
-            f"{code} has the pathology {pathology!r}, which is none of the five groups",
-            where=table,
-            fix=f"Known here are {', '.join(known)}; --skip-bad leaves the others out",
-        )
-    return known[pathology]
-
-
-def remapped(label: Volume, where: Path) -> Volume:
-    """A label volume in this project's codes. Raises `CardiomorphError` for codes outside 0..3."""
-    array = label.array
-    if not np.isin(array, np.arange(len(CODE_TO_LABEL))).all():
-        return checked_label(label, where)  # raises, naming the codes
-    return checked_label(label.with_array(CODE_TO_LABEL[array.astype(np.intp)]), where)
-
-
-def base_first(frames: Mapping[Phase, Frame]) -> dict[Phase, Frame]:
-    """Both phases with slices from base to apex: the end with the larger heart, over both, comes first."""
-    if sum(_basal_excess(frame.label) for frame in frames.values()) >= 0:
-        return dict(frames)
-    return {phase: _turned(frame) for phase, frame in frames.items()}
-
-
-def _basal_excess(label: Volume) -> float:
-    """Labelled voxels in the first half of the labelled slices, less those in the last half."""
-    area = (label.array > 0).sum(axis=(0, 1)).astype(float)
-    area = area[area > 0]
-    half = len(area) // 2
-    return float(area[:half].sum() - area[-half:].sum())
-
-
-def _turned(frame: Frame) -> Frame:
-    label = frame.label.with_array(frame.label.array[:, :, ::-1])
-    return Frame(label, frame.image.with_array(frame.image.array[:, :, ::-1]) if frame.image else None)
-
-
-def number(row: dict[str, str], *columns: str) -> float | None:
-    """The first of ``columns`` that holds a number."""
-    for column in columns:
-        try:
-            return float(row[column])
-        except (KeyError, TypeError, ValueError):
-            continue
-    return None
-
-
-def load(folder: Path, row: dict[str, str], table: Path) -> Subject:
-    """Reads one subject. Raises `CardiomorphError` for missing frames, unknown pathology or bad files."""
-    code = folder.name
+def read(folders: tuple[Path, ...], row: Mapping[str, str], table: Path, codes: Codes | None = None) -> Subject:
+    """What can be read of one subject."""
+    code, folder = folders[0].name, folders[0]
+    size = body(row, ("Height",), ("Weight",))
+    try:
+        refuse_ambiguous(row, code, table)
+        if len(folders) > 1:
+            raise CardiomorphError(f"{code} is in two folders, here and in {folders[1]}", where=folder)
+        frames = _frames(folder, row, table, codes or CODES)
+    except CardiomorphError as error:
+        return Subject(code, "", {}, problems=(str(error),))
+    pathology = row.get("Pathology", "")
     return Subject(
         id=code,
-        group=group_of(row.get("Pathology", ""), PATHOLOGY_TO_GROUP, table, code),
-        frames=base_first({phase: _frame(folder, row, phase, table) for phase in PHASES}),
-        height_cm=number(row, "Height"),
-        weight_kg=number(row, "Weight"),
+        group=PATHOLOGY_TO_GROUP.get(pathology, pathology),
+        frames=frames,
+        height_cm=size.height_cm,
+        weight_kg=size.weight_kg,
         vendor=row.get("VendorName") or row.get("Vendor"),
+        doubts=size.doubts,
     )
 
 
-def _frame(folder: Path, row: dict[str, str], phase: Phase, table: Path) -> Frame:
-    index = number(row, phase)
-    if index is None:
-        raise CardiomorphError(f"{folder.name} has no frame number in the column {phase!r}", where=table)
-    image_path = folder / f"{folder.name}_sa.nii.gz"
-    label_path = folder / f"{folder.name}_sa_gt.nii.gz"
-    label = remapped(read_nifti(label_path, int(index)), label_path)
-    return Frame(label, checked_image(read_nifti(image_path, int(index)), label, image_path))
+def _frames(folder: Path, row: Mapping[str, str], table: Path, codes: Codes) -> dict[Phase, Frame]:
+    numbers = {phase: _number(row, phase, table, folder.name) for phase in PHASES}
+    checked_phases(numbers, table, folder.name)
+    label_path = stored(folder, f"{folder.name}_sa_gt")
+    image_path = stored(folder, f"{folder.name}_sa")
+    if label_path is None:
+        raise CardiomorphError("this file is missing", where=folder / f"{folder.name}_sa_gt.nii.gz")
+    wanted = list(numbers.values())
+    labels = [checked_label(label, label_path, codes) for label in read_frames(label_path, wanted)]
+    if image_path is None:
+        return {phase: Frame(label) for phase, label in zip(numbers, labels, strict=True)}
+    images = read_frames(image_path, wanted)
+    return {
+        phase: checked_frame(label, image, image_path)
+        for phase, label, image in zip(numbers, labels, images, strict=True)
+    }
+
+
+def _number(row: Mapping[str, str], phase: Phase, table: Path, code: str) -> int:
+    text = row.get(phase, "")
+    if not text or text.lower() == "nan":
+        raise CardiomorphError(f"{code} has no frame number in the column {phase!r}", where=table)
+    return frame_number(text, f"{code}'s {phase}", table, first=0)

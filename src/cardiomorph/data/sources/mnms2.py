@@ -5,13 +5,17 @@ Labels as in M&Ms (LV = 1, myocardium = 2, RV = 3). 'LV' and 'RV' name a dilated
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Group, Phase
-from cardiomorph.data.sources.mnms import base_first, group_of, number, remapped, table_with
-from cardiomorph.data.subject import Entry, Frame, Subject, checked_image
-from cardiomorph.files import read_csv
+from cardiomorph.data.entry import Entry
+from cardiomorph.data.sources.clinical import body, refuse_ambiguous, table_with, visible
+from cardiomorph.data.sources.images import stored
+from cardiomorph.data.sources.mnms import CODES
+from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
+from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_nifti
 
 DISEASE_TO_GROUP: dict[str, Group] = {"NOR": "NOR", "LV": "DCM", "HCM": "HCM", "RV": "RV"}
@@ -26,29 +30,52 @@ def find(folder: Path) -> list[Entry]:
     table = table_with(folder, _KEY)
     assert table is not None, "find() is called on a folder that recognises() accepted"
     # Folders carry leading zeros (001), spreadsheets lose them (1).
-    rows = {row[_KEY].strip().lstrip("0"): row for row in read_csv(table) if row.get(_KEY)}
-    folders = sorted({path.parent for path in folder.rglob("*_SA_ED_gt.nii.gz")})
+    rows = {code.lstrip("0"): row for code, row in table.by(_KEY).items()}
+    folders = sorted({path.parent for path in visible(folder.rglob("*_SA_E[DS]_gt.nii*"), folder)})
     return [
-        Entry(child.name, child, partial(load, child, rows[child.name.lstrip("0")], table))
+        Entry(
+            child.name,
+            child,
+            tuple(visible(child.glob(f"{child.name}_SA_E[DS]*.nii*"), child)),
+            partial(read, child, rows[child.name.lstrip("0")], table.path),
+            table.path,
+        )
         for child in folders
         if child.name.lstrip("0") in rows
     ]
 
 
-def load(folder: Path, row: dict[str, str], table: Path) -> Subject:
-    """Reads one subject. Raises `CardiomorphError` for unknown disease or bad files."""
+def read(folder: Path, row: Mapping[str, str], table: Path, codes: Codes | None = None) -> Subject:
+    """What can be read of one subject."""
+    try:
+        refuse_ambiguous(row, folder.name, table)
+    except CardiomorphError as error:
+        return Subject(folder.name, "", {}, problems=(str(error),))
+    size = body(row, ("HEIGHT", "Height"), ("WEIGHT", "Weight"))
+    disease = row.get("DISEASE", "")
+    frames: dict[Phase, Frame] = {}
+    problems: list[str] = []
+    for phase in PHASES:
+        try:
+            frames[phase] = _frame(folder, phase, codes or CODES)
+        except CardiomorphError as error:
+            problems.append(str(error))
     return Subject(
         id=folder.name,
-        group=group_of(row.get("DISEASE", ""), DISEASE_TO_GROUP, table, folder.name),
-        frames=base_first({phase: _frame(folder, phase) for phase in PHASES}),
-        height_cm=number(row, "HEIGHT", "Height"),
-        weight_kg=number(row, "WEIGHT", "Weight"),
+        group=DISEASE_TO_GROUP.get(disease, disease),
+        frames=frames,
+        height_cm=size.height_cm,
+        weight_kg=size.weight_kg,
         vendor=row.get("VENDOR"),
+        doubts=size.doubts,
+        problems=tuple(problems),
     )
 
 
-def _frame(folder: Path, phase: Phase) -> Frame:
-    image_path = folder / f"{folder.name}_SA_{phase}.nii.gz"
-    label_path = folder / f"{folder.name}_SA_{phase}_gt.nii.gz"
-    label = remapped(read_nifti(label_path), label_path)
-    return Frame(label, checked_image(read_nifti(image_path), label, image_path))
+def _frame(folder: Path, phase: Phase, codes: Codes) -> Frame:
+    stem = f"{folder.name}_SA_{phase}"
+    label_path, image_path = stored(folder, f"{stem}_gt"), stored(folder, stem)
+    if label_path is None:
+        raise CardiomorphError("this file is missing", where=folder / f"{stem}_gt.nii.gz")
+    label = checked_label(read_nifti(label_path), label_path, codes)
+    return Frame(label) if image_path is None else checked_frame(label, read_nifti(image_path), image_path)

@@ -1,0 +1,192 @@
+"""What stands beside the images: tables and key-value files that people and spreadsheets write, in any encoding.
+
+Missing values have many spellings; a value that is none of them and yet no number, or no human's, is left out and said.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiomorph.anatomy import Phase
+from cardiomorph.errors import CardiomorphError
+
+MISSING = frozenset(
+    (
+        *("", "nan", "na", "n/a", "none", "null", "unknown", "?", "-", "inf", "+inf", "-inf", "infinity"),
+        *("-1", "-9", "-99", "-999", "0", "999", "9999"),
+    )
+)
+MAX_TEXT_BYTES = 64 * 2**20
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_WHOLE = re.compile(r"[+]?[0-9]{1,9}(\.0*)?")
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,12}([.,][0-9]{0,12})?|[.,][0-9]{1,12})([eE][+-]?[0-9]{1,2})?")
+_HEIGHT_CM, _HEIGHT_M, _WEIGHT_KG = (30.0, 250.0), (0.3, 2.5), (1.0, 400.0)
+
+
+def visible(paths: Iterable[Path], below: Path) -> list[Path]:
+    """The paths without hidden files and folders (and what archives of a Mac leave behind), sorted."""
+    return sorted(
+        path
+        for path in paths
+        if not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(below).parts)
+    )
+
+
+def read_text(path: Path) -> str:
+    """A text file, by its byte-order mark, as UTF-8, or else as Windows-1252.
+
+    Raises:
+        CardiomorphError: missing, unreadable, larger than 64 MiB, or no text.
+    """
+    try:
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise CardiomorphError("is too large to be such a file", where=path)
+        content = path.read_bytes()
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            text = content.decode("utf-16")
+        else:
+            try:
+                text = content.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                text = content.decode("cp1252")
+    except FileNotFoundError as error:
+        raise CardiomorphError("this file is missing", where=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CardiomorphError(f"cannot be read as text ({error})", where=path) from error
+    if _CONTROL.search(text):
+        raise CardiomorphError("cannot be read as text (it holds characters that no text has)", where=path)
+    return text
+
+
+@dataclass(frozen=True)
+class ClinicalTable:
+    """A CSV by subject: commas, semicolons or tabs; headings and cells without blanks around them."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, str], ...]
+
+    def by(self, key: str) -> dict[str, Mapping[str, str]]:
+        """Rows by the text in a column.
+
+        Two rows of one subject that differ become one row that says so: see `ambiguous`.
+        """
+        found: dict[str, Mapping[str, str]] = {}
+        for row in self.rows:
+            name = row.get(key, "")
+            if name and name in found and found[name] != row:
+                row = {**row, _AMBIGUOUS: "yes"}
+            if name:
+                found[name] = row
+        return found
+
+
+_AMBIGUOUS = "\0two rows"
+
+
+def refuse_ambiguous(row: Mapping[str, str], code: str, table: Path) -> None:
+    """Raises `CardiomorphError` where a table has two rows of a subject that differ."""
+    if _AMBIGUOUS in row:
+        raise CardiomorphError(f"{code} has two rows that differ", where=table, fix="Keep the right one")
+
+
+def read_table(path: Path) -> ClinicalTable:
+    """Reads a table. Raises `CardiomorphError` where it is no CSV or has a heading twice."""
+    text = read_text(path)
+    heading = text.partition("\n")[0]
+    delimiter = max(",;\t", key=heading.count)
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise CardiomorphError(f"cannot be read as CSV ({error})", where=path) from error
+    columns = tuple(cell.strip() for cell in lines[0]) if lines else ()
+    twice = [name for name in columns if name and columns.count(name) > 1]
+    if twice:
+        raise CardiomorphError(f"has the column {twice[0]!r} twice", where=path, fix="Keep the right one")
+    rows = tuple(
+        {name: cell.strip() for name, cell in zip(columns, line, strict=False) if name}
+        for line in lines[1:]
+        if any(line)
+    )
+    return ClinicalTable(path, columns, rows)
+
+
+def table_with(folder: Path, column: str) -> ClinicalTable | None:
+    """The first table in ``folder`` or its parent whose heading names ``column``."""
+    here, parent = folder.resolve(), folder.resolve().parent
+    for candidate in (*visible(here.glob("*.csv"), here), *visible(parent.glob("*.csv"), parent)):
+        try:
+            table = read_table(candidate)
+        except CardiomorphError:
+            continue
+        if column in table.columns:
+            return table
+    return None
+
+
+def read_pairs(path: Path) -> dict[str, str]:
+    """The ``key: value`` lines of a file. Raises `CardiomorphError` where it is missing or gives a key two values."""
+    pairs: dict[str, str] = {}
+    for line in read_text(path).splitlines():
+        key, colon, value = (part.strip() for part in line.partition(":"))
+        if colon and pairs.setdefault(key, value) != value:
+            raise CardiomorphError(f"says {key} twice: {pairs[key]!r} and {value!r}", where=path)
+    return pairs
+
+
+def frame_number(text: str | None, what: str, where: Path, *, first: int) -> int:
+    """A frame number of ``first`` or more. Raises `CardiomorphError` that names ``what`` for anything else."""
+    if not text or not _WHOLE.fullmatch(text) or (number := int(float(text))) < first:
+        raise CardiomorphError(f"{what} is {text or ''!r}; a frame number was expected", where=where)
+    return number
+
+
+def checked_phases(numbers: Mapping[Phase, int], where: Path, name: str) -> None:
+    """Raises `CardiomorphError` where ED and ES are one frame."""
+    if len(set(numbers.values())) < len(numbers):
+        raise CardiomorphError(f"{name}: ED and ES are both frame {next(iter(numbers.values()))}", where=where)
+
+
+@dataclass(frozen=True)
+class Body:
+    """Height and weight as far as they are known, and what was doubted of them."""
+
+    height_cm: float | None
+    weight_kg: float | None
+    doubts: tuple[str, ...]
+
+
+def body(values: Mapping[str, str], height: Iterable[str], weight: Iterable[str]) -> Body:
+    """Height and weight from the first of the keys that is there. A height of 0.3 to 2.5 is taken for metres."""
+    said: list[str] = []
+    tall, heavy = _number(values, height, "height", said), _number(values, weight, "weight", said)
+    if tall is not None and _HEIGHT_M[0] <= tall <= _HEIGHT_M[1]:
+        said.append("its height is in metres: converted to cm")
+        tall = 100.0 * tall
+    return Body(
+        _human(tall, _HEIGHT_CM, "height", "cm", said), _human(heavy, _WEIGHT_KG, "weight", "kg", said), tuple(said)
+    )
+
+
+def _number(values: Mapping[str, str], keys: Iterable[str], what: str, said: list[str]) -> float | None:
+    text = next((values[key].strip() for key in keys if key in values), "")
+    if text.lower() in MISSING:
+        return None
+    if not _DECIMAL.fullmatch(text):
+        said.append(f"its {what} {text[:20]!r} is no number: left out")
+        return None
+    number = float(text.replace(",", "."))
+    # -1.0 and 999.00 mean what -1 and 999 mean.
+    return None if f"{number:g}" in MISSING else number
+
+
+def _human(value: float | None, limits: tuple[float, float], what: str, unit: str, said: list[str]) -> float | None:
+    if value is None or limits[0] <= value <= limits[1]:
+        return value
+    said.append(f"a {what} of {value:g} {unit} is nobody's: left out")
+    return None

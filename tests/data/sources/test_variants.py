@@ -1,0 +1,211 @@
+"""Every layout as it comes in the world: codes by name, hidden files, stacks the other way round, one frame for two."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cardiomorph.data.sources import find_subjects
+from cardiomorph.errors import CardiomorphError
+from conftest import (
+    MNMS_HEADER,
+    Heart,
+    heart_label,
+    hearts_of,
+    save_nifti,
+    textured,
+    to_mnms_codes,
+    write_acdc_subject,
+    write_mnms_subject,
+    write_table,
+)
+
+HEARTS = hearts_of("NOR")
+MAC_JUNK = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(60)
+
+
+def entries(folder):
+    return {entry.id: entry for entry in find_subjects(folder)[1]}
+
+
+def nnunet_tree(root, *, recode=lambda label: label, suffix=".nii.gz"):
+    for phase, heart in HEARTS.items():
+        label = heart_label(heart)
+        save_nifti(root / "labelsTr" / f"p_{phase}{suffix}", recode(label))
+        save_nifti(root / "imagesTr" / f"p_{phase}_0000{suffix}", textured(label, 0))
+    write_table(root / "subjects.csv", "subject,group", "p,NOR")
+    return root
+
+
+def assert_is_the_heart(subject):
+    for phase, heart in HEARTS.items():
+        np.testing.assert_array_equal(subject.frames[phase].label.array, heart_label(heart))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "LVBP": 1, "LVM": 2, "RV": 3},
+        {"background": 0, "LV": 1, "MYO": 2, "RV": 3},
+        {"background": 0, "left ventricle": 1, "LV myocardium": 2, "right_ventricle": 3},
+        {"0": "background", "1": "LV cavity", "2": "myocardium", "3": "RV cavity"},
+    ],
+)
+def test_nnunet_codes_mean_what_dataset_json_says(labels, tmp_path):
+    root = nnunet_tree(tmp_path, recode=to_mnms_codes)
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert_is_the_heart(entries(root)["p"].load())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"labels": {"background": 0, "one": 1, "two": 2, "three": 3}},
+        {"labels": {"background": 0, "LV": 1, "LA": 2, "RV": 3}},
+        {"labels": {"background": 0, "LV": 1, "left ventricle": 2, "RV": 3}},
+        {"labels": {"whole": [1, 2, 3]}},
+        {"labels": 3},
+        {},
+        [],
+        None,
+    ],
+)
+def test_names_that_could_mean_anything_need_a_word(content, tmp_path):
+    root = nnunet_tree(tmp_path, recode=to_mnms_codes)
+    (root / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(CardiomorphError, match=r"dataset\.json: .*--labels"):
+        entries(root)["p"].load()
+    assert_is_the_heart(entries(root)["p"].load({1: 3, 2: 2, 3: 1}))
+
+
+def test_nnunet_without_dataset_json_and_with_exchanged_codes_is_refused(tmp_path):
+    root = nnunet_tree(tmp_path, recode=to_mnms_codes)
+    with pytest.raises(CardiomorphError, match="border of the cavity of code 3"):
+        entries(root)["p"].load()
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "acdc"])
+def test_uncompressed_files_are_read(layout, tmp_path):
+    if layout == "nnunet":
+        nnunet_tree(tmp_path, suffix=".nii")
+    else:
+        for path in write_acdc_subject(tmp_path / "p", "NOR").glob("*.nii.gz"):
+            nib.save(nib.load(path), path.with_suffix(""))
+            path.unlink()
+    assert_is_the_heart(entries(tmp_path)["p"].load())
+
+
+def test_a_file_that_is_there_twice_is_an_error(tmp_path):
+    folder = write_acdc_subject(tmp_path / "p", "NOR")
+    path = folder / "p_frame01_gt.nii.gz"
+    nib.save(nib.load(path), path.with_suffix(""))
+    with pytest.raises(CardiomorphError, match="is there twice"):
+        entries(tmp_path)["p"].load()
+
+
+@pytest.mark.parametrize("tree, name", [("acdc_tree", "patient001"), ("mnms_tree", "A0S9V9"), ("mnms2_tree", "001")])
+def test_hidden_files_are_passed_over_in_every_layout(tree, name, request, tmp_path):
+    root = tmp_path / "t"
+    shutil.copytree(request.getfixturevalue(tree), root)
+    for path in [path for path in root.rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(MAC_JUNK)
+        junk = root / "__MACOSX" / path.relative_to(root).parent
+        junk.mkdir(parents=True, exist_ok=True)
+        (junk / f"._{path.name}").write_bytes(MAC_JUNK)
+    before = {entry.id for entry in find_subjects(request.getfixturevalue(tree))[1]}
+    assert set(entries(root)) == before
+    entries(root)[name].load()
+
+
+@pytest.mark.parametrize("layout", ["acdc", "nnunet"])
+def test_stacks_from_apex_to_base_are_turned_in_every_layout(layout, tmp_path):
+    root = tmp_path / "t"
+    if layout == "acdc":
+        write_acdc_subject(root / "p", "NOR")
+    else:
+        nnunet_tree(root)
+    for path in root.rglob("*.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj)[:, :, ::-1], image.affine, image.header), path)
+    subject = entries(root)["p"].load()
+    assert subject.apex_first
+    assert_is_the_heart(subject)
+    assert any("apex to base" in doubt for doubt in subject.doubts)
+
+
+def mnms_with(tmp_path, row, hearts=HEARTS):
+    write_table(tmp_path / "t.csv", MNMS_HEADER, row)
+    write_mnms_subject(tmp_path / "A", hearts, frames=(0, 1))
+    return entries(tmp_path)["A"]
+
+
+@pytest.mark.parametrize(
+    "ed, es, reason",
+    [
+        ("1", "1", "ED and ES are both frame 1"),
+        ("0.9", "1", "a frame number was expected"),
+        ("0", "inf", "a frame number was expected"),
+        ("-1", "1", "a frame number was expected"),
+        ("NaN", "1", "no frame number in the column 'ED'"),
+    ],
+)
+def test_mnms_frames_must_be_two_frames(ed, es, reason, tmp_path):
+    with pytest.raises(CardiomorphError, match=reason):
+        mnms_with(tmp_path, f"A,Siemens,A,1,{ed},{es},58,NOR,M,180,81").load()
+
+
+def test_acdc_frames_must_be_two_frames(tmp_path):
+    folder = write_acdc_subject(tmp_path / "p", "NOR")
+    info = folder / "Info.cfg"
+    info.write_text(info.read_text().replace("ES: 12", "ES: 1"))
+    with pytest.raises(CardiomorphError, match="ED and ES are both frame 1"):
+        entries(tmp_path)["p"].load()
+
+
+def test_mnms_labels_without_a_time_axis_are_an_error(tmp_path):
+    entry = mnms_with(tmp_path, "A,Siemens,A,1,0,1,58,NOR,M,180,81")
+    save_nifti(tmp_path / "A" / "A_sa_gt.nii.gz", to_mnms_codes(heart_label(HEARTS["ED"])))
+    with pytest.raises(CardiomorphError, match=r"A_sa_gt.nii.gz: .* one frame without a time axis"):
+        entry.load()
+
+
+def test_a_code_with_two_rows_that_differ_is_an_error_for_that_subject_only(mnms_tree, tmp_path):
+    root = tmp_path / "t"
+    shutil.copytree(mnms_tree, root)
+    table = next(root.glob("*.csv"))
+    rows = table.read_text().splitlines()
+    (row,) = [line for line in rows if line.startswith("A0S9V9")]
+    table.write_text("\n".join([*rows, row]) + "\n")
+    entries(root)["A0S9V9"].load()
+    table.write_text("\n".join([*rows, row.replace("NOR", "HCM")]) + "\n")
+    with pytest.raises(CardiomorphError, match="A0S9V9 has two rows that differ"):
+        entries(root)["A0S9V9"].load()
+    entries(root)["B1K2L3"].load()
+
+
+def test_a_subject_in_two_folders_is_an_error(mnms_tree, tmp_path):
+    root = tmp_path / "t"
+    shutil.copytree(mnms_tree, root)
+    place = next(root.rglob("A0S9V9"))
+    shutil.copytree(place, root / "Again" / "A0S9V9")
+    with pytest.raises(CardiomorphError, match="is in two folders"):
+        entries(root)["A0S9V9"].load()
+
+
+def test_a_heart_of_no_known_group_can_be_read(tmp_path):
+    write_acdc_subject(tmp_path / "p", "AMYLOID", HEARTS)
+    subject = entries(tmp_path)["p"].load_present()
+    assert subject.group == "AMYLOID"
+    with pytest.raises(CardiomorphError, match="p has the group 'AMYLOID'"):
+        entries(tmp_path)["p"].load()
+
+
+def test_what_a_generator_made_is_read_even_where_it_is_no_heart(tmp_path):
+    write_acdc_subject(tmp_path / "p", "NOR", {"ED": Heart(24, 8, 20), "ES": Heart(24, 8, 20)})
+    with pytest.raises(CardiomorphError, match="one and the same label map"):
+        entries(tmp_path)["p"].load_present()
+    assert set(entries(tmp_path)["p"].load_readable().frames) == {"ED", "ES"}
