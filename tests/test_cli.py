@@ -123,7 +123,7 @@ def test_an_atlas_is_shared_packed_shown_and_used(walk, tmp_path):
     assert "2 hearts in" in made
     assert (tmp_path / "hearts" / "virtual002_RV_v01" / "virtual002_RV_v01_frame02.nii.gz").exists()
     facts = {"name": "mine", "licence": "CC0-1.0", "data": "Made of nothing.", "use": "For tests."}
-    facts |= {"attribution": "", "commands": ["make it"], "limits": ["none"]}
+    facts |= {"attribution": "", "commands": ["make it"], "limits": ["none"], "patients": False}
     (tmp_path / "facts.json").write_text(json.dumps(facts))
     (tmp_path / "LICENCE").write_text("free")
     papers = ("--facts", tmp_path / "facts.json", "--licence", tmp_path / "LICENCE")

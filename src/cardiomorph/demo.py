@@ -11,12 +11,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort import prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.files import ensure_folder
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.models.checkpoint import DESCRIPTION
-from cardiomorph.progress import console
+from cardiomorph.progress import console, say
 from cardiomorph.report.evaluation import evaluate
 from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.pipeline import synthesize
@@ -38,6 +39,7 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     Raises:
         CardiomorphError: an unwritable output, a full disk, an output of another seed.
     """
+    checked_seed(seed)
     output = ensure_folder(Path(output))
     console.rule("phantom")
     write_phantom_cohort(output / "phantom", SUBJECTS_PER_GROUP, seed)
@@ -49,7 +51,7 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     if shipped is None:
         _train_tiny(cohort, output, seed)
     else:
-        console.print(f"{MODELS}, which ships: cardiomorph models show {MODELS}")
+        say(f"{MODELS}, which ships: cardiomorph models show {MODELS}")
     judge = SEGMENTER_PRESETS["tiny"].model_copy(update={"seed": seed})
     if not (output / "segmenter" / DESCRIPTION).exists():
         train_segmenter(cohort, output / "segmenter", config=judge, resume=True)
@@ -61,8 +63,8 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     synthesize(atlas, output / "hearts", request)
     console.rule("report")
     page = evaluate(output / "hearts", output / "report", against=cohort, segmenter=output / "segmenter").page
-    console.print(f"\nThe report is {page}, the hearts are in {output / 'hearts'}. To turn them under your hand:")
-    console.print(f"  {_command()} view {output}")
+    say(f"\nThe report is {page}, the hearts are in {output / 'hearts'}. To turn them under your hand:")
+    say(f"  {_command()} view {output}")
     return page
 
 

@@ -80,6 +80,29 @@ def test_records_come_back_as_they_were_examined(cohort, tmp_path):
             np.testing.assert_array_equal(record.array(name), arrays[name])
 
 
+def test_a_flipped_bit_in_a_record_is_examined_again(cohort, tmp_path):
+    files = cohort_hearts(cohort, cohort.ids()[:1])
+    records, _ = examine_all(files, tmp_path, CONFIG, workers=1)
+    path = records[0].path
+    content = path.read_bytes()
+    for place in np.linspace(0, len(content) - 1, 6).astype(int).tolist():
+        path.write_bytes(content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :])
+        again, _ = examine_all(files, tmp_path, CONFIG, workers=1)
+        assert again[0].measures == records[0].measures
+        np.testing.assert_array_equal(again[0].shapes, records[0].shapes)
+        np.testing.assert_array_equal(
+            again[0].array("image_vector"), examine(files[0].load(), CONFIG, REFEREES)[1]["image_vector"]
+        )
+
+
+@pytest.mark.parametrize("name", ["../../victim2/x", "/tmp/x", ".x", "a/b"])
+def test_records_never_climb_out(name, cohort, tmp_path):
+    file = cohort_hearts(cohort, cohort.ids()[:1])[0]
+    with pytest.raises(CardiomorphError, match="cannot be a file's"):
+        examine_all([type(file)(name, file.files, file.load)], tmp_path / "records", CONFIG, workers=1)
+    assert not (tmp_path / "records").exists()
+
+
 def test_an_unreadable_heart_is_left_out_with_its_reason(cohort, tmp_path):
     files = cohort_hearts(cohort, [*cohort.ids()[:1], "nobody"])
     (tmp_path / "nobody").mkdir()

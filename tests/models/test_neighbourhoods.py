@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from cardiomorph.models import neighbourhoods
-from cardiomorph.models.neighbourhoods import LabelMap
+from cardiomorph.models.neighbourhoods import LabelMap, check_codes_fit, neighbourhood_codes
 from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade
 
 
@@ -63,3 +63,17 @@ def test_a_lower_resolution_is_the_nearest_neighbours():
     labels = noise()
     expected = F.interpolate(labels[:, None].float(), size=(4, 4), mode="nearest")[:, 0].long()
     assert torch.equal(LabelMap(labels).at(4).labels, expected)
+
+
+@pytest.mark.parametrize("label", [4, 5, 255])
+def test_a_label_that_is_no_class_is_refused_and_not_taken_for_another(label):
+    labels = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    labels[0, 3, 3] = label
+    with pytest.raises(ValueError, match=f"labels run from 0 to {label}"):
+        neighbourhood_codes(labels)
+
+
+def test_more_classes_than_fit_are_refused():
+    check_codes_fit(4)
+    with pytest.raises(ValueError, match="neighbourhoods of 5 classes do not fit"):
+        check_codes_fit(5)

@@ -1,12 +1,13 @@
 """Atlases to give away: the card says what was measured, and none is made from which patients could be told."""
 
 import json
+import shutil
 
 import pytest
 from safetensors import safe_open
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_json, write_json, write_text
+from cardiomorph.files import digest, read_json, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model
 from cardiomorph.report.card import pack, shown, summary
@@ -128,4 +129,60 @@ def test_what_is_nobodys_may_be_memorised(shared, papers, tmp_path):
 
 def test_a_phantoms_card_needs_no_report(shared, papers, tmp_path):
     given = papers() | {"report": None}
+    write_json(given["facts"], FACTS | {"patients": False})
     assert "the training data are no patients" in shown(pack(shared.folder, tmp_path / "out", **given))
+
+
+@pytest.mark.parametrize("kind", ["label", "image"])
+@pytest.mark.parametrize("part", ["share_too_close", "to_training", "to_heldout"])
+def test_patients_data_without_a_measure_of_memorisation_are_refused(kind, part, shared, papers, tmp_path):
+    given = papers()
+    metrics = {key: value for key, value in CLEAN.items() if key != f"memorisation.{kind}_{part}"}
+    write_json(given["report"] / "metrics.json", metrics)
+    with pytest.raises(CardiomorphError, match=f"memorisation of {kind}s was not measured"):
+        pack(shared.folder, tmp_path / "out", **given)
+    with pytest.raises(CardiomorphError, match=r"memorisation of labels was not measured.*--report"):
+        pack(shared.folder, tmp_path / "out", **given | {"report": None})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_anything_is_never_packed_into(shared, atlas, papers, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    for output in (tmp_path / "out", shared.folder, shared.folder.parent):
+        before = sorted(output.rglob("*"))
+        with pytest.raises(CardiomorphError, match="is not empty"):
+            pack(shared.folder, output, **papers())
+        assert sorted(output.rglob("*")) == before
+
+
+def test_what_lies_beside_an_atlas_does_not_travel_with_it(shared, atlas, papers, tmp_path):
+    shutil.copytree(shared.folder, tmp_path / "mine")
+    shutil.copyfile(atlas.folder / "parents.safetensors", tmp_path / "mine" / "parents.safetensors")
+    (tmp_path / "mine" / "shape" / "checkpoint.safetensors").write_bytes(b"all slices")
+    (tmp_path / "mine" / "patient001_DCM_v01").mkdir()
+    folder = pack(tmp_path / "mine", tmp_path / "out", **papers())
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
+        "atlas.json", "statistics.safetensors", "shape/model.json", "shape/model.safetensors", "image/model.json",
+        "image/model.safetensors", "card.json", "metrics.json", "README.md", "LICENSE",
+    }  # fmt: skip
+
+
+def test_metrics_that_the_evaluation_did_not_write_are_refused(shared, papers, tmp_path):
+    given = papers()
+    wrote = {
+        "synthesis": {"atlas": shared.identity},
+        "files": {"metrics.json": digest(given["report"] / "metrics.json")},
+    }
+    write_json(given["report"] / "evaluation.json", wrote, seal=True)
+    write_json(given["report"] / "metrics.json", CLEAN | {"memorisation.label_share_too_close": 0.01})
+    with pytest.raises(CardiomorphError, match=r"metrics\.json: is not what the evaluation wrote"):
+        pack(shared.folder, tmp_path / "out", **given)
+
+
+@pytest.mark.parametrize("content", [{"synthesis": []}, {"synthesis": {"atlas": []}}, [], {"synthesis": None}])
+def test_a_report_of_wrong_content_is_one_error(content, shared, papers, tmp_path):
+    given = papers()
+    write_json(given["report"] / "evaluation.json", content)
+    with pytest.raises(CardiomorphError):
+        pack(shared.folder, tmp_path / "out", **given)

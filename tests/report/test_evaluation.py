@@ -13,15 +13,18 @@ import pytest
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation import examination
+from cardiomorph.evaluation.verdict import Verdict
 from cardiomorph.files import read_csv
 from cardiomorph.report.evaluation import evaluate
+from cardiomorph.report.page import Section, folded, page, preformatted, table, verdict_table
+from cardiomorph.report.paper_sections import draw_section
 from conftest import to_mnms_codes
 
 
 @pytest.fixture(autouse=True)
 def in_threads(monkeypatch):
     """Examination in this process: no spawning for a few small hearts."""
-    monkeypatch.setattr(examination, "worker_pool", lambda workers, tasks, start: ThreadPoolExecutor(1))
+    monkeypatch.setattr(examination, "worker_pool", lambda workers, tasks: ThreadPoolExecutor(1))
     monkeypatch.setattr("cardiomorph.report.evaluation.imagenet_available", lambda: False)
 
 
@@ -186,3 +189,50 @@ def test_other_layouts_can_be_evaluated(mnms_tree, cohort, tmp_path):
     assert found.metrics["function.n.NOR"] == 1
     with pytest.raises(CardiomorphError, match="--labels cannot be used"):
         evaluate(mnms_tree, tmp_path / "r", against=cohort.folder, codes={1: 3})
+
+
+def test_a_report_never_takes_the_place_of_anything_else(copies, cohort, tmp_path):
+    (copies / "measures.csv").write_text("a synthesis's own")
+    for output in (copies, cohort.folder, copies / "Info.cfg"):
+        with pytest.raises(CardiomorphError, match=r"is not empty|is not a folder"):
+            (copies / "Info.cfg").write_text("a file")
+            evaluate(copies, output, against=cohort.folder)
+    assert (copies / "measures.csv").read_text() == "a synthesis's own"
+    (tmp_path / "r" / "records").mkdir(parents=True)
+    (tmp_path / "r" / "manifest.csv").write_text("")
+    with pytest.raises(CardiomorphError, match=r"holds other things \(manifest\.csv\)"):
+        evaluate(copies, tmp_path / "r", against=cohort.folder)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_a_seed_that_is_none_is_refused(seed, copies, cohort, tmp_path):
+    with pytest.raises(CardiomorphError, match="seed is"):
+        evaluate(copies, tmp_path / "r", against=cohort.folder, seed=seed)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"atlas": 3}', '{"atlas": "", "request": {"targets": 3}}'])
+def test_a_synthesis_of_wrong_content_is_one_error(content, copies, cohort, tmp_path):
+    (copies / "synthesis.json").write_text(content)
+    with pytest.raises(CardiomorphError, match=r"synthesis\.json: ") as error:
+        evaluate(copies, tmp_path / "r", against=cohort.folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"job": {}, "draw": {}}', '{"job": null, "draw": []}'])
+def test_a_draw_of_wrong_content_is_one_error(content, tmp_path):
+    (tmp_path / "heart").mkdir()
+    (tmp_path / "heart" / "provenance.json").write_text(content)
+    with pytest.raises(CardiomorphError, match=r"provenance\.json: "):
+        draw_section(tmp_path)
+
+
+def test_whatever_a_page_is_given_stays_text():
+    evil = "<script>alert(1)</script>\"'"
+    sections = [
+        Section(
+            evil, evil, table=table([evil], [[evil, evil]]) + folded(evil, preformatted(evil)) + table([], [[evil]])
+        ),
+    ]
+    text = page(evil, verdict_table([Verdict(evil, "inside", evil)]), sections, {})
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;") == 13

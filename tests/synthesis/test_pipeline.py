@@ -308,8 +308,7 @@ def test_a_provenance_with_another_digit_makes_no_other_heart(synth, atlas, tmp_
 
 
 def test_subjects_of_a_cohort_are_sources_and_their_hearts_can_be_made_again(cohort, model_folders, tmp_path):
-    models = {"shape": model_folders / "shape", "image": model_folders / "image"}
-    shared = build_atlas(cohort.folder, tmp_path / "a", **models, share=True)
+    shared = build_atlas(cohort.folder, tmp_path / "a", shape=model_folders / "shape", share=True)
     name = cohort.ids(group="DCM")[0]
     request = SynthesisRequest(sources=(name, "virtual1"), targets=("HCM",), versions=1)
     made = synthesize(shared.folder, tmp_path / "one", request, cohort=cohort.folder)

@@ -95,3 +95,10 @@ def test_two_processes_write_one_model(shared):
     steps = [json.loads(line)["step"] for line in (shared / "shape" / "log.jsonl").read_text().splitlines()]
     assert max(steps) == metrics["steps"]
     assert load_image_model(shared / "image").config.width == 2
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK"])
+def test_a_launchers_variable_that_is_no_number_is_one_error(name, monkeypatch):
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(CardiomorphError, match=f"the environment variable {name} is 'x'"):
+        this_process("cpu")

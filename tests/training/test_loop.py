@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import math
 import os
 from pathlib import Path
 
@@ -151,3 +152,74 @@ def test_a_full_disk_at_a_report_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(CardiomorphError, match=r"log.jsonl: cannot be written \(No space left"):
         run.report(1, {"loss": 1.0})
+
+
+def test_a_flipped_bit_in_a_checkpoint_never_trains_another_model(tmp_path):
+    task, run = Line(), run_at(tmp_path)
+    run.save(task.modules, task.optimizers, 5, 1.0)
+    path = tmp_path / "checkpoint.safetensors"
+    content = path.read_bytes()
+    name = content.index(b"file_sha256")
+    for place in np.linspace(0, len(content) - 1, 25).astype(int).tolist():
+        if name <= place < name + len(b"file_sha256"):
+            continue  # the name of the digest, on which nothing depends
+        path.write_bytes(content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :])
+        with pytest.raises(CardiomorphError, match=r"checkpoint\.safetensors: "):
+            run_at(tmp_path, resume=True).restore(task.modules, task.optimizers)
+    path.write_bytes(content)
+    assert run_at(tmp_path, resume=True).restore(task.modules, task.optimizers) == (5, 1.0)
+
+
+def test_a_flipped_bit_in_the_settings_is_seen(tmp_path):
+    run_at(tmp_path, settings={"a": 1})
+    path = tmp_path / "run.json"
+    path.write_text(path.read_text().replace('"a": 1', '"a": 3'))
+    with pytest.raises(CardiomorphError, match=r"run\.json: its content is not what its digest says"):
+        run_at(tmp_path, resume=True, settings={"a": 3})
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff", b"[]", b'"x"', b'{"step": "x"}', b'{"step": 1e999}', b'{"loss": 1}', b"[" * 9000]
+)
+def test_a_damaged_line_of_the_log_is_dropped_and_said(line, tmp_path):
+    train(run_at(tmp_path), Line(), PLAN, "line")
+    log = tmp_path / "log.jsonl"
+    whole = log.read_bytes()
+    first, rest = whole.split(b"\n", 1)
+    log.write_bytes(first + b"\n" + line + b"\n" + rest)
+    train(run_at(tmp_path, resume=True), Line(), PLAN, "line")
+    assert log.read_bytes() == whole
+    assert "1 damaged lines of log.jsonl were dropped" in (tmp_path / "warnings.txt").read_text()
+
+
+def test_what_is_not_finite_is_not_reported(tmp_path):
+    run = run_at(tmp_path)
+    run.report(1, {"dice": math.nan, "l1": 0.5})
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1, "l1": 0.5}\n'
+
+
+def test_a_run_goes_on_after_a_kill_while_its_first_file_was_moved(tmp_path):
+    from cardiomorph.files.leftovers import beside
+
+    left = beside(tmp_path / "run.json", "new")
+    left.with_name(left.name.replace(f"-{os.getpid()}-", "-4194304-")).write_text("half")
+    run_at(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_run_in_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(CardiomorphError, match="is not empty"):
+        run_at(tmp_path)
+
+
+def test_a_full_disk_below_tensorboard_is_one_error(tmp_path, monkeypatch, capfd):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(CardiomorphError, match=r"tensorboard: cannot be written \(No space left"):
+        train(run_at(tmp_path), Line(), PLAN, "line")
+    assert "Exception in thread" not in capfd.readouterr().err

@@ -21,7 +21,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.models.label_vae import LabelVAEConfig, one_hot
 from cardiomorph.training.augmentation import AugmentationConfig
-from cardiomorph.training.shape import ShapeTask, ShapeTrainingConfig, train_shape
+from cardiomorph.training.shape import ShapeTask, ShapeTrainingConfig, pooled_dice, train_shape
 
 CONFIG = ShapeTrainingConfig(
     model=LabelVAEConfig(width=2, latent_dims=4, bottleneck=16, size=64),
@@ -222,3 +222,11 @@ def test_nothing_held_out_trains_without_scores(small, tmp_path):
     metrics = train_shape(tmp_path / "c", tmp_path / "r", config=config, device="cpu")
     assert set(metrics) == {"steps", "slices", "seconds", "peak_memory_mb"}
     assert load_shape_model(tmp_path / "r")
+
+
+def test_a_structure_that_nobody_has_has_no_dice():
+    truth = torch.zeros(2, 8, 8, dtype=torch.uint8)
+    assert pooled_dice(truth, truth) == {}
+    truth[:, 2:4] = 3
+    assert pooled_dice(truth, truth) == {"dice": 1.0, "dice_lv": 1.0}
+    assert pooled_dice(truth, torch.full_like(truth, 1))["dice_rv"] == 0.0

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import safe_open
 
 from cardiomorph.anatomy import PHASES
+from cardiomorph.checks import checked_name
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation import fidelity, memorisation
@@ -31,14 +31,15 @@ from cardiomorph.evaluation.hearts import Heart, HeartFile
 from cardiomorph.evaluation.label_match import label_match
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import slice_shapes, volume_failures
-from cardiomorph.files import write_bytes
+from cardiomorph.files import read_arrays, sealed_arrays, write_bytes
 from cardiomorph.models.checkpoint import load_segmenter, model_digest
 from cardiomorph.models.segmenter import Segmenter
+from cardiomorph.models.threads import threads
 from cardiomorph.progress import track
 from cardiomorph.workers import worker_pool
 
 Scalars = dict[str, float | None]
-_VERSION = 4
+_VERSION = 5
 _BATCH = 16
 
 
@@ -172,26 +173,24 @@ def examine_all(
     Returns:
         The records, and for every heart that could not be read the reason.
     """
-    work = [(heart, folder / f"{heart.id}.safetensors", config) for heart in hearts]
+    work = [(heart, folder / f"{checked_name(heart.id, folder)}.safetensors", config) for heart in hearts]
     left_out: dict[str, str] = {}
-    with worker_pool(workers, len(hearts), _one_thread) as pool:
-        problems = pool.map(_examine_to_disk, work, chunksize=2)
-        for (heart, _, _), problem in zip(work, track(problems, title, len(work)), strict=True):
+    records: list[Record] = []
+    with worker_pool(workers, len(hearts)) as pool:
+        problems = pool.map(_examine_to_disk, work)
+        for (heart, path, _), problem in zip(work, track(problems, title, len(work)), strict=True):
             if problem:
                 left_out[heart.id] = problem
-    records = [load_record(path) for heart, path, _ in work if heart.id not in left_out]
+            else:
+                records.append(load_record(path))
     return records, left_out
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 _referees: dict[str, Referees] = {}
 
 
 def _examine_to_disk(work: tuple[HeartFile, Path, ExaminationConfig]) -> str | None:
-    """Writes one record unless it is there; returns what went wrong."""
+    """Writes one record unless it is there and whole; returns what went wrong."""
     heart, path, config = work
     settings = config.fingerprint()
     try:
@@ -200,28 +199,28 @@ def _examine_to_disk(work: tuple[HeartFile, Path, ExaminationConfig]) -> str | N
             return None
         if settings not in _referees:
             _referees[settings] = Referees(config)
-        scalars, arrays = examine(heart.load(), config, _referees[settings])
+        with threads(1):
+            scalars, arrays = examine(heart.load(), config, _referees[settings])
     except CardiomorphError as error:
         return str(error)
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(path, save(plain, metadata={"key": key, "record": json.dumps(scalars)}))
+    write_bytes(path, sealed_arrays(arrays, {"key": key, "record": json.dumps(scalars)}))
     return None
 
 
 def _key_of(path: Path) -> str | None:
+    """What a record was made of; None where there is none, or a damaged one."""
+    if not path.exists():
+        return None
     try:
-        with safe_open(path, "numpy") as stored:
-            return (stored.metadata() or {}).get("key")
-    except (SafetensorError, OSError):
+        return read_arrays(path)[1].get("key")
+    except CardiomorphError:
         return None
 
 
 def load_record(path: Path) -> Record:
     """Reads a record; its larger arrays stay on disk."""
-    with safe_open(path, "numpy") as stored:
-        facts = json.loads(stored.metadata()["record"])
-        shapes = np.asarray(stored.get_tensor("shapes"))
-        names = frozenset(stored.keys())
+    arrays, metadata = read_arrays(path)
+    facts = json.loads(metadata["record"])
     return Record(
         id=facts["id"],
         group=facts["group"],
@@ -232,7 +231,7 @@ def load_record(path: Path) -> Record:
         consistency=facts["consistency"],
         image=facts["image"],
         match=facts["match"],
-        shapes=shapes,
-        arrays=names,
+        shapes=arrays["shapes"],
+        arrays=frozenset(arrays),
         path=path,
     )

@@ -22,6 +22,7 @@ from cardiomorph.latent.atlas_files import (
     ATLAS,
     PARENTS,
     STATISTICS,
+    Diagnostics,
     Parent,
     Sizes,
     Surroundings,
@@ -129,6 +130,13 @@ class Atlas:
     def appearance(self) -> AppearanceStatistics | None:
         """How the cohort's images look; None in an atlas without image model."""
         return read_appearance(self._checked(STATISTICS), self.sizes)
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """How well the models do on real hearts. Raises `CardiomorphError` where the atlas does not say."""
+        if self.description["diagnostics"] is None:
+            raise CardiomorphError("holds no diagnostics", where=self.folder / ATLAS, fix="Make the atlas again")
+        return Diagnostics.model_validate(self.description["diagnostics"])
 
     @cached_property
     def surroundings(self) -> Surroundings | None:

@@ -95,6 +95,28 @@ class Surroundings(BaseModel):
     weight_kg: Positive | None
 
 
+class LatentDiagnostics(BaseModel):
+    """How much each latent dimension holds."""
+
+    active: int
+    dimensions: int
+    kl_nats: list[Finite]
+    sd_of_means: list[Finite]
+
+
+class Diagnostics(BaseModel):
+    """How well an atlas's models do on real hearts; by structure, by group, by matrix."""
+
+    model_config = ConfigDict(extra="allow")
+
+    latent: LatentDiagnostics
+    interpolation: dict[str, Finite] = {}
+    separability: dict[str, Finite] = {}
+    reconstruction_split: Literal["train", "heldout"]
+    reconstruction: dict[str, Any]
+    matrices: dict[str, dict[str, dict[str, dict[str, float | int | None]]]]
+
+
 class _Description(BaseModel):
     """What every atlas.json holds; more may stand there."""
 
@@ -106,7 +128,7 @@ class _Description(BaseModel):
     shared: bool = False
     cohort: str | None = None
     surroundings: Surroundings | None = None
-    diagnostics: dict[str, Any] = {}
+    diagnostics: Diagnostics | None = None
 
 
 class _ParentFacts(BaseModel):

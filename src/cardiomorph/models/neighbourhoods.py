@@ -25,9 +25,26 @@ DENSE_ABOVE = 0.3
 """Share of distinct neighbourhoods from which evaluating every pixel is the cheaper way."""
 
 
+def check_codes_fit(classes: int) -> None:
+    """Raises `ValueError` where neighbourhoods of so many classes have no distinct numbers of 63 bits."""
+    if (classes + 1) ** _SIDE**2 >= 2**63:
+        raise ValueError(f"5 x 5 neighbourhoods of {classes} classes do not fit in 63 bits; at most 4 classes do")
+
+
+check_codes_fit(N_CLASSES)
+
+
 def neighbourhood_codes(labels: Tensor) -> Tensor:
-    """(batch, h, w) labels -> the same shape, one number for each pixel's 5 x 5 neighbourhood."""
-    # Base 5 digits (four classes and "outside"): 25 of them fit in 63 bits.
+    """(batch, h, w) labels -> the same shape, one number for each pixel's 5 x 5 neighbourhood.
+
+    Raises:
+        ValueError: a label that is no class.
+    """
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < N_CLASSES:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}; classes from 0 to {N_CLASSES - 1}"
+        )
+    # Digits of the base "classes and outside".
     padded = F.pad(labels.long(), (REACH,) * 4, value=_OUTSIDE)
     height, width = labels.shape[-2:]
     code = torch.zeros_like(labels, dtype=torch.int64)

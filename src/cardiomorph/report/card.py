@@ -5,18 +5,31 @@ The card refuses to be written where the memorisation measures say that patients
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import folder_in_place, read_json, read_record, write_json, write_text
+from cardiomorph.files import (
+    copy_file,
+    digest,
+    new_folder,
+    read_json,
+    read_record,
+    read_text,
+    refuse_unless_empty,
+    validated,
+    write_json,
+    write_text,
+)
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas_files import ATLAS, STATISTICS
 from cardiomorph.latent.library import CARD
-from cardiomorph.progress import console
+from cardiomorph.models.checkpoint import DESCRIPTION, WEIGHTS
+from cardiomorph.progress import say
 
 MAX_TOO_CLOSE = 0.10
 """Largest share of hearts nearer to a training heart than the training hearts' own 5th percentile."""
@@ -50,37 +63,38 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
         report: report folder of ``cardiomorph evaluate`` on hearts of virtual parents of this very atlas.
 
     Raises:
-        CardiomorphError: the atlas holds subjects, the report is of another atlas or has no memorisation measures,
-            or these say that hearts come too near to those of the training patients.
+        CardiomorphError: an output that is not empty; the atlas holds subjects; its data are patients' and there is no
+            report of it with memorisation measures of all that it makes, or these say that hearts come too near to
+            those of the training patients.
     """
+    refuse_unless_empty(Path(output))
     source = Atlas(atlas)
-    if source.parents:
+    if not source.description["shared"]:
         raise CardiomorphError(
             "holds its subjects' own codes", where=source.folder, fix="Make it with 'cardiomorph atlas --share'"
         )
-    try:
-        given = CardFacts.model_validate(read_json(Path(facts)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CardiomorphError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=facts) from error
+    given = validated(CardFacts, read_json(Path(facts)), facts)
     metrics = _report_metrics(source, Path(report)) if report else {}
-    for kind in ("label", "image") if given.patients else ():
-        _check_memorisation(metrics, kind)
+    if given.patients:
+        for kind in ("label", "image") if source.has_images else ("label",):
+            _check_memorisation(metrics, kind, report)
     card = {**given.model_dump(mode="json"), "training": _training(source), "atlas": source.identity}
-    with folder_in_place(Path(output)) as folder:
-        shutil.copytree(source.folder, folder, dirs_exist_ok=True)
-        shutil.copyfile(licence, folder / "LICENSE")
+    with new_folder(Path(output)) as folder:
+        # What is known to hold no patient, and nothing else that may lie beside it.
+        for name in (ATLAS, STATISTICS, *(f"{k}/{n}" for k in source.description["models"] for n in _MODEL)):
+            copy_file(source.folder / name, folder / name)
+        copy_file(Path(licence), folder / "LICENSE")
         write_json(folder / "metrics.json", metrics)
         write_json(folder / CARD, card)
         write_text(folder / "README.md", _page(given, source, card["training"], metrics))
     size = sum(path.stat().st_size for path in Path(output).rglob("*") if path.is_file())
-    console.print(f"{given.name} in {output}: {size / 1e6:.1f} MB")
+    say(f"{given.name} in {output}: {size / 1e6:.1f} MB")
     return Path(output)
 
 
 def summary(folder: Path) -> str:
     """One line on an atlas: name, groups, size, licence, data."""
-    atlas, card = Atlas(folder), read_json(folder / CARD) if (folder / CARD).is_file() else {}
+    atlas, card = Atlas(folder), read_record(folder / CARD) if (folder / CARD).is_file() else {}
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     what = "labels and images" if atlas.has_images else "labels"
     told = "; ".join(str(card[key]) for key in ("licence", "data") if key in card)
@@ -90,27 +104,44 @@ def summary(folder: Path) -> str:
 def shown(folder: Path) -> str:
     """The card of an atlas folder, or what can be said of one that has none."""
     page = folder / "README.md"
-    return page.read_text() if page.is_file() else f"{summary(Path(folder))}\nThis folder has no card."
+    return read_text(page) if page.is_file() else f"{summary(Path(folder))}\nThis folder has no card."
 
 
 def _report_metrics(atlas: Atlas, report: Path) -> dict[str, Any]:
-    of = read_record(report / "evaluation.json", "synthesis")["synthesis"].get("atlas")
+    made = validated(_Made, read_record(report / "evaluation.json"), report / "evaluation.json")
+    of = made.synthesis.get("atlas")
     if of != atlas.identity:
         raise CardiomorphError(
             f"is of the atlas {str(of)[:12]}, not of {atlas.identity[:12]}",
             where=report,
             fix="Synthesize from virtual parents of this atlas, and evaluate them",
         )
-    metrics: dict[str, Any] = read_json(report / "metrics.json")
-    if "memorisation.label_to_heldout" not in metrics:
-        raise CardiomorphError("does not measure memorisation against held-out hearts", where=report)
-    return metrics
+    path = report / "metrics.json"
+    if made.files and made.files.get(path.name) != digest(path):
+        raise CardiomorphError("is not what the evaluation wrote", where=path, fix="Evaluate again")
+    return validated(_Metrics, read_record(path), path).root
 
 
-def _check_memorisation(metrics: Mapping[str, Any], kind: str) -> None:
+class _Made(BaseModel):
+    """What a card needs of evaluation.json."""
+
+    synthesis: dict[str, Any]
+    files: dict[str, str] = {}
+
+
+_Metrics = RootModel[dict[str, Annotated[float, Field(allow_inf_nan=False)]]]
+
+
+def _check_memorisation(metrics: Mapping[str, float], kind: str, report: Path | None) -> None:
     key = f"memorisation.{kind}"
-    if f"{key}_to_heldout" not in metrics:
-        return
+    needed = [f"{key}_{part}" for part in ("share_too_close", "to_training", "to_heldout")]
+    if not all(name in metrics for name in needed) or metrics[needed[1]] <= 0:
+        raise CardiomorphError(
+            f"memorisation of {kind}s was not measured against held-out hearts, and the training hearts are patients'",
+            where=report,
+            fix="Give the --report of an evaluation of virtual hearts of this atlas against its cohort, or say "
+            '"patients": false where the data are nobody\'s',
+        )
     share = metrics[f"{key}_share_too_close"]
     ratio = metrics[f"{key}_to_heldout"] / metrics[f"{key}_to_training"]
     if share > MAX_TOO_CLOSE:
@@ -139,6 +170,8 @@ def _training(atlas: Atlas) -> dict[str, Any]:
     }
 
 
+_MODEL = (DESCRIPTION, WEIGHTS)
+_STRUCTURES = [label.name.lower() for label in STRUCTURES]
 _ROWS = (
     ("function.inside_floor_count", "of 25 distances of volumes and function, within the real floor", "{:.0f}"),
     ("validity.invalid_slices", "invalid slices", "{:.3f}"),
@@ -158,9 +191,15 @@ _MEMORISATION = (
 )
 
 
+def _by_structure(rebuilt: Mapping[str, Any], key: str, form: str) -> str:
+    """A measure of the three structures; a dash for one that no heart has."""
+    found = rebuilt.get(key, {})
+    return ", ".join(form.format(found[name]) if found.get(name) is not None else "–" for name in _STRUCTURES)
+
+
 def _page(facts: CardFacts, atlas: Atlas, training: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """The card for people, as Markdown."""
-    rebuilt, latent = atlas.description["diagnostics"]["reconstruction"], atlas.description["diagnostics"]["latent"]
+    told = atlas.diagnostics
     groups = ", ".join(f"{name} {count}" for name, count in atlas.description["groups"].items())
     lines = [
         f"# {facts.name}",
@@ -198,13 +237,13 @@ def _page(facts: CardFacts, atlas: Atlas, training: Mapping[str, Any], metrics: 
         "",
         "| measure | value |",
         "|---|---|",
-        f"| Dice of rebuilt {atlas.description['diagnostics']['reconstruction_split']} hearts: RV, myocardium, LV | "
-        + ", ".join(f"{rebuilt['dice'][key]:.3f}" for key in ("rv", "myocardium", "lv"))
+        f"| Dice of rebuilt {told.reconstruction_split} hearts: RV, myocardium, LV | "
+        + _by_structure(told.reconstruction, "dice", "{:.3f}")
         + " |",
         "| volume bias of rebuilt hearts, %: RV, myocardium, LV | "
-        + ", ".join(f"{rebuilt['volume_bias_pct'][key]:+.1f}" for key in ("rv", "myocardium", "lv"))
+        + _by_structure(told.reconstruction, "volume_bias_pct", "{:+.1f}")
         + " |",
-        f"| active latent dimensions | {latent['active']} of {latent['dimensions']} |",
+        f"| active latent dimensions | {told.latent.active} of {told.latent.dimensions} |",
         *(f"| {text} | {form.format(metrics[key])} |" for key, text, form in _ROWS if key in metrics),
         "",
         "## Memorisation",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
+from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.subject import Codes
 from cardiomorph.errors import CardiomorphError
@@ -21,22 +22,34 @@ from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_heart
 from cardiomorph.evaluation.summary import Metrics, finite, summarise
 from cardiomorph.evaluation.table import Row, group_summary
 from cardiomorph.evaluation.verdict import Condition, Verdict, verdicts
-from cardiomorph.files import ensure_folder, read_record, write_bytes, write_csv, write_json, write_text
+from cardiomorph.files import (
+    claim,
+    digest,
+    ensure_folder,
+    read_record,
+    validated,
+    write_bytes,
+    write_csv,
+    write_json,
+    write_text,
+)
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.virtual import VIRTUAL, virtual_name
 from cardiomorph.models.checkpoint import load_segmenter
 from cardiomorph.models.imagenet import IMAGENET_MISSING, imagenet_available
-from cardiomorph.progress import console
+from cardiomorph.progress import say
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections
 from cardiomorph.report.evidence_sections import HeartSet
 from cardiomorph.report.latent_section import latent_section
-from cardiomorph.report.page import Section, page, verdict_table
+from cardiomorph.report.page import Section, page, preformatted, verdict_table
 from cardiomorph.synthesis.morph_series import identity_metrics
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.synthesis.swap import swap_metrics
 
 IDENTITY_PARENTS = 6
+RECORDS, METRICS, EVALUATION = "records", "metrics.json", "evaluation.json"
+_NAMES = (METRICS, EVALUATION, "comparison.csv", "measures.csv", "groups.csv", "figures", "report.html")
 
 
 @dataclass(frozen=True)
@@ -83,17 +96,19 @@ def evaluate(
         workers: processes.
 
     Raises:
-        CardiomorphError: nothing to measure, not a cohort, a condition on something that was not measured.
+        CardiomorphError: nothing to measure, not a cohort, a condition on something that was not measured, an output
+            that holds other things than an earlier report.
     """
+    checked_seed(seed)
     synth, output, cohort = Path(synth), Path(output), Cohort(against)
+    claim(output, RECORDS, _NAMES)
     conditions = [Condition.parse(text) for text in fail_if]
     names = _set_names([synth, *map(Path, compare)])
     files = [folder_hearts(folder, cohort.config, codes) for folder in (synth, *map(Path, compare))]
     config = ExaminationConfig(
         slice_spacing_mm=_typical_spacing_mm(cohort), segmenter=segmenter, imagenet=imagenet_available()
     )
-    ensure_folder(output)
-    records = output / "records"
+    records = ensure_folder(output / RECORDS)
     real, real_left_out = examine_all(
         cohort_hearts(cohort), records / "real", config, workers=workers, title="examining real hearts"
     )
@@ -103,14 +118,14 @@ def evaluate(
         for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1)
     ]
     asked = synth / "synthesis.json"
-    settings = read_record(asked, "atlas", "request") if asked.exists() else {}
+    settings = validated(_Synthesis, read_record(asked), asked).model_dump() if asked.exists() else {}
     found, why = _find_atlas(settings, atlas)
     _identity(sets[0], found, why, cohort, settings, seed)
     _swap(sets[0], found, segmenter, cohort, seed)
     metrics = _all_metrics(sets)
     judged = verdicts(metrics)
     _write_tables(output, sets, real)
-    write_json(output / "metrics.json", metrics)
+    write_json(output / METRICS, metrics)
     facts = {
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "seed": seed,
@@ -121,12 +136,13 @@ def evaluate(
         "verdicts": [asdict(v) for v in judged],
         "synthesis": settings,
         "cohort": cohort.settings,
+        "files": {METRICS: digest(output / METRICS)},
     }
-    write_json(output / "evaluation.json", facts)
     path = _write_page(output, sets, real, real_left_out, judged, facts, found, why, synth, cohort)
+    write_json(output / EVALUATION, facts, seal=True)
     for one in judged:
-        console.print(f"{one.area}: {one.word}{'; ' + one.reason if one.reason else ''}", highlight=False)
-    console.print(f"report: {path}")
+        say(f"{one.area}: {one.word}{'; ' + one.reason if one.reason else ''}")
+    say(f"report: {path}")
     failed = [f"{c.key} {c.comparison} {c.number:g}" for c in conditions if c.holds(metrics)]
     return Evaluation(metrics, judged, failed, path)
 
@@ -175,7 +191,7 @@ def _all_metrics(sets: Sequence[HeartSet]) -> Metrics:
 
 
 def _find_atlas(settings: Mapping[str, Any], given: Path | None) -> tuple[Atlas | None, str]:
-    if given is None and "atlas_folder" not in settings:
+    if given is None and not settings.get("atlas_folder"):
         return None, "this folder does not say which atlas it came from; --atlas names one"
     try:
         atlas = Atlas(given or Path(settings["atlas_folder"]))
@@ -190,6 +206,14 @@ def _find_atlas(settings: Mapping[str, Any], given: Path | None) -> tuple[Atlas 
 
 def _request(settings: Mapping[str, Any]) -> SynthesisRequest:
     return SynthesisRequest.model_validate(settings["request"]) if settings else SynthesisRequest()
+
+
+class _Synthesis(BaseModel):
+    """What an evaluation takes from synthesis.json."""
+
+    atlas: str
+    atlas_folder: str | None = None
+    request: SynthesisRequest
 
 
 def _identity(
@@ -296,12 +320,11 @@ def _write_page(
 def _settings_section(facts: Mapping[str, Any], atlas: Atlas | None) -> Section:
     shown = {key: value for key, value in facts.items() if key not in ("verdicts", "sets")}
     if atlas is not None:
-        diagnostics = atlas.description["diagnostics"]
         shown["atlas"] = {k: v for k, v in atlas.description.items() if k != "diagnostics"}
-        shown["shape_model"] = {k: v for k, v in diagnostics.items() if k != "matrices"}
-    text = html.escape(json.dumps(shown, indent=2, ensure_ascii=False))
+        shown["shape_model"] = {k: v for k, v in atlas.diagnostics if k != "matrices"}
+    text = json.dumps(shown, indent=2, ensure_ascii=False, default=str)
     return Section(
         "Methods and settings",
         "Everything that this page depends on; docs/evidence.md says how each number is made, with its source.",
-        table=f"<pre>{text}</pre>",
+        table=preformatted(text),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -315,9 +314,8 @@ def missing_section(sets: Sequence[HeartSet], real_left_out: Mapping[str, str]) 
         rows += [[f"{one.name}: {r.id}", "; ".join(r.problems)] for r in one.records if r.problems]
     if not rows:
         return None
-    lines = "".join(f"<tr><th>{html.escape(a)}</th><td class='reason'>{html.escape(b)}</td></tr>" for a, b in rows)
     return Section(
         "Not measured",
         "What could not be read or measured, and why.",
-        table=folded(f"{len(rows)} entries", f"<table>{lines}</table>"),
+        table=folded(f"{len(rows)} entries", table([], rows, cells="reason")),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import HEALTHY
 from cardiomorph.evaluation.latent_space import ACTIVE_NATS, area_effects, traversal
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas_files import Diagnostics
 from cardiomorph.report.figures import new_figure
 from cardiomorph.report.page import Section, table
 from cardiomorph.training.pictures import label_colours, sheet
@@ -23,9 +24,8 @@ _SLICE = 12
 def latent_section(atlas: Atlas) -> Section:
     """KL of every dimension, and the mean healthy heart's slice as each dimension goes from -2 to 2 SD."""
     model, healthy = atlas.shape_model, atlas.group(HEALTHY).phases["ED"]
-    told = atlas.description["diagnostics"]
-    kl = told["latent"]["kl_nats"]
-    spread = np.asarray(told["latent"]["sd_of_means"])
+    told = atlas.diagnostics
+    kl, spread = told.latent.kl_nats, np.asarray(told.latent.sd_of_means)
     slices = traversal(model, healthy.mean[_SLICE], spread, REACH)
     effects = area_effects(slices)
     rows = [
@@ -40,20 +40,19 @@ def latent_section(atlas: Atlas) -> Section:
     )
 
 
-def _sentences(told: dict[str, dict[str, float]]) -> list[str]:
-    latent = told["latent"]
+def _sentences(told: Diagnostics) -> list[str]:
     sentences = [
-        f"{latent['active']} of {latent['dimensions']} dimensions hold more than {ACTIVE_NATS} nats a slice.",
+        f"{told.latent.active} of {told.latent.dimensions} dimensions hold more than {ACTIVE_NATS} nats a slice.",
         "Areas: change of the mean healthy slice from -2 to 2 SD along the dimension.",
     ]
-    if told.get("interpolation"):
-        way = told["interpolation"]
+    if told.interpolation:
+        way = told.interpolation
         sentences.append(
             f"Between hearts of different groups the way is {way['detour']:.2f} times as long as the change from end "
             f"to end, and the largest of ten steps makes {way['largest_step']:.0%} of it."
         )
-    if told.get("separability"):
-        found = told["separability"]
+    if told.separability:
+        found = told.separability
         sentences.append(
             f"A linear discriminant names the group of {found['accuracy']:.0%} of {found['subjects']:.0f} held-out "
             f"subjects from their codes; naming the most frequent group would be right for {found['chance']:.0%}."

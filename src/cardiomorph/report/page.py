@@ -1,50 +1,73 @@
-"""One self-contained HTML page: sections of text, tables and pictures, a verdict on top."""
+"""One self-contained HTML page: sections of text, tables and pictures, a verdict on top.
+
+All markup is made here, from templates that escape what they are given: names and texts come from files.
+"""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from cardiomorph.evaluation.verdict import Verdict
 from cardiomorph.report.figures import as_data_uri
 
+_TEMPLATES = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_NOTHING = Markup()
+
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page. ``table`` is HTML; ``figures`` are by file name."""
+    """A part of the page. ``table`` is markup of this module; ``figures`` are by file name."""
 
     title: str
     text: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
-    table: str = ""
+    table: Markup = _NOTHING
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table of escaped text; the first cell of a row is its heading."""
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(
-        f"<tr><th>{html.escape(row[0])}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row[1:])}</tr>"
-        for row in rows
+def _filled(template: str, **values: object) -> Markup:
+    return Markup(_TEMPLATES.from_string(template).render(values))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, cells: str = "") -> Markup:
+    """A table of text; the first cell of a row is its heading.
+
+    Args:
+        cells: class of the cells, as "reason" for sentences.
+    """
+    return _filled(
+        "<table>{% if header %}<tr>{% for cell in header %}<th>{{ cell }}</th>{% endfor %}</tr>{% endif %}"
+        "{% for row in rows %}<tr><th>{{ row[0] }}</th>"
+        '{% for cell in row[1:] %}<td{% if cells %} class="{{ cells }}"{% endif %}>{{ cell }}</td>{% endfor %}</tr>'
+        "{% endfor %}</table>",
+        header=header,
+        rows=rows,
+        cells=cells,
     )
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def folded(summary: str, content: str) -> str:
+def folded(summary: str, content: Markup) -> Markup:
     """Content behind a line that opens it."""
-    return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"
+    return _filled("<details><summary>{{ summary }}</summary>{{ content }}</details>", summary=summary, content=content)
 
 
-def verdict_table(found: Sequence[Verdict]) -> str:
+def preformatted(text: str) -> Markup:
+    """Text whose lines and blanks stay as they are."""
+    return _filled("<pre>{{ text }}</pre>", text=text)
+
+
+def verdict_table(found: Sequence[Verdict]) -> Markup:
     """The first screen: a row an area."""
-    rows = "".join(
-        f'<tr><th>{html.escape(v.area)}</th><td><span class="word {v.word.split()[0]}">{v.word}</span></td>'
-        f'<td class="reason">{html.escape(v.reason)}</td></tr>'
-        for v in found
+    return _filled(
+        '<table class="verdict">{% for v in found %}<tr><th>{{ v.area }}</th>'
+        '<td><span class="word {{ v.word.split()[0] }}">{{ v.word }}</span></td>'
+        '<td class="reason">{{ v.reason }}</td></tr>{% endfor %}</table>',
+        found=found,
     )
-    return f'<table class="verdict">{rows}</table>'
 
 
 _STYLE = """
@@ -62,29 +85,34 @@ pre{background:#222}img{background:#fff}}
 """
 
 
-def page(title: str, verdict: str, sections: Sequence[Section], pictures: Mapping[str, bytes]) -> str:
+_PAGE = """\
+<!doctype html><html lang="en"><head><meta charset="utf-8">\
+<meta name="viewport" content="width=device-width, initial-scale=1">\
+<title>Cardiomorph: {{ title }}</title><style>{{ style }}</style></head><body><h1>Cardiomorph</h1>\
+<p>{{ title }}. Synthetic hearts are for research; not for clinical use.</p>{{ verdict }}\
+<nav>{% for section in sections %}<a href="#s{{ loop.index }}">{{ section.title }}</a>{% endfor %}</nav>\
+{% for section in sections %}<section id="s{{ loop.index }}"><h2>{{ section.title }}</h2><p>{{ section.text }}</p>\
+{{ section.table }}{% for name in section.figures %}\
+<img alt="{{ section.title }}: {{ name }}" src="{{ pictures[name] }}">{% endfor %}</section>{% endfor %}\
+</body></html>
+"""
+
+
+def page(title: str, verdict: Markup, sections: Sequence[Section], pictures: Mapping[str, bytes]) -> str:
     """The page as HTML.
 
     Args:
         title: plain text.
-        verdict: HTML of the first screen.
+        verdict: markup of the first screen.
         pictures: PNG bytes of every section's figures, by name.
     """
-    parts, links = [], []
-    for number, section in enumerate(sections, 1):
-        shown = "".join(
-            f'<img alt="{html.escape(section.title)}: {name}" src="{as_data_uri(pictures[name])}">'
-            for name in section.figures
-        )
-        links.append(f'<a href="#s{number}">{html.escape(section.title)}</a>')
-        parts.append(
-            f'<section id="s{number}"><h2>{html.escape(section.title)}</h2><p>{html.escape(section.text)}</p>'
-            f"{section.table}{shown}</section>"
-        )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Cardiomorph: {html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>Cardiomorph</h1>"
-        f"<p>{html.escape(title)}. Synthetic hearts are for research; not for clinical use.</p>{verdict}"
-        f"<nav>{''.join(links)}</nav>{''.join(parts)}</body></html>\n"
+    shown = {name: as_data_uri(content) for name, content in pictures.items()}
+    filled = _filled(
+        _PAGE,
+        title=title,
+        verdict=verdict,
+        sections=sections,
+        pictures=shown,
+        style=Markup(_STYLE),
     )
+    return f"{filled}\n"

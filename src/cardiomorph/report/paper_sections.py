@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, field_validator
 
 from cardiomorph.anatomy import DISEASES, GROUP_NAMES, HEALTHY, PHASES
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.files import read_record
+from cardiomorph.files import read_record, validated
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
 from cardiomorph.latent.samplers.choice import sampler_named
@@ -18,7 +19,7 @@ from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.latent.virtual import parent_named
 from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
-from cardiomorph.report.page import Section
+from cardiomorph.report.page import Section, folded, table
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.synthesis.morph_series import SEVERITIES
 from cardiomorph.synthesis.painting import grain_strength, paint
@@ -28,26 +29,42 @@ from cardiomorph.volume import Volume
 _SHARES = ("share_out_of_bounds", "share_clipped")
 
 
+class _Draw(BaseModel):
+    """What a provenance.json says of a heart's draw."""
+
+    job: HeartJob
+    draw: dict[str, Any]
+
+    @field_validator("draw")
+    @classmethod
+    def _shares_are_numbers(cls, draw: dict[str, Any]) -> dict[str, Any]:
+        if not all(isinstance(draw.get(key, 0.0), int | float | None) for key in _SHARES):
+            raise ValueError(f"{' and '.join(_SHARES)} must be numbers")
+        return draw
+
+
+def _percent(shares: Sequence[float]) -> str:
+    return f"{100 * np.mean(shares):.1f}" if shares else "–"
+
+
 def draw_section(synth: Path) -> Section:
     """How the draws went, from each heart's provenance: share of code elements outside the group's range."""
     shares: dict[str, dict[str, list[float]]] = {}
     for path in sorted(synth.glob("*/provenance.json")):
-        facts = read_record(path, "job", "draw")
-        mine = shares.setdefault(facts["job"]["target"], {})
+        facts = validated(_Draw, read_record(path), path)
+        mine = shares.setdefault(facts.job.target, {})
         for key in _SHARES:
-            if key in facts["draw"]:
-                mine.setdefault(key, []).append(facts["draw"][key])
-    lines = ["<tr><th>group</th><th>draws</th><th>out of bounds, %</th><th>clipped to the bounds, %</th></tr>"]
-    for group, found in shares.items():
-        cells = [f"{100 * np.mean(found[key]):.1f}" if key in found else "–" for key in _SHARES]
-        lines.append(
-            f"<tr><th>{group}</th><td>{len(found['share_out_of_bounds'])}</td><td>{cells[0]}</td><td>{cells[1]}</td></tr>"
-        )
+            if facts.draw.get(key) is not None:
+                mine.setdefault(key, []).append(float(facts.draw[key]))
+    rows = [
+        [group, str(max(map(len, found.values()), default=0)), *(_percent(found.get(key, [])) for key in _SHARES)]
+        for group, found in shares.items()
+    ]
     return Section(
         "Draws",
         "Mean share of a drawn heart's latent elements outside its group's own [min, max] as the draw left them, and "
         "the share that a sampler clipped to keep them inside.",
-        table=f"<table>{''.join(lines)}</table>",
+        table=table(["group", "draws", "out of bounds, %", "clipped to the bounds, %"], rows),
     )
 
 
@@ -121,24 +138,23 @@ def surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) -> 
     )
 
 
+_MATRIX = ("smallest_eigenvalue", "condition", "repair_frobenius")
+
+
+def _digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
 def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
     latent = {f"{g} {p}": s.phases[p].kendall for g, s in atlas.groups.items() for p in PHASES}
     parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
-    report = atlas.description["diagnostics"]["matrices"]
-    lines = [
-        "<tr><th>matrix</th><th>n</th><th>rank</th><th>smallest eigenvalue</th><th>condition</th>"
-        "<th>repair, Frobenius</th></tr>"
+    rows = [
+        [f"{kind} {name} {form}", str(facts["size"]), str(facts["rank"]), *(_digits(facts[key]) for key in _MATRIX)]
+        for kind, matrices in atlas.diagnostics.matrices.items()
+        for name, forms in matrices.items()
+        for form, facts in forms.items()
     ]
-    for kind, matrices in report.items():
-        for name, forms in matrices.items():
-            for form, facts in forms.items():
-                condition = f"{facts['condition']:.3g}" if facts["condition"] else "–"
-                lines.append(
-                    f"<tr><th>{kind} {html.escape(name)} {form}</th><td>{facts['size']}</td><td>{facts['rank']}</td>"
-                    f"<td>{facts['smallest_eigenvalue']:.3g}</td><td>{condition}</td>"
-                    f"<td>{facts['repair_frobenius']:.3g}</td></tr>"
-                )
     return [
         Section(
             "Correlation matrices (the paper's Fig. 5)",
@@ -153,6 +169,9 @@ def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
             "Diagnostics of the matrices",
             "A matrix with an eigenvalue below 1e-4 has no usable Cholesky factor; its eigenvalues are raised to that "
             "floor and the diagonal set back to one. The last column is how far that moved it.",
-            table=f"<details><summary>{len(lines) - 1} matrices</summary><table>{''.join(lines)}</table></details>",
+            table=folded(
+                f"{len(rows)} matrices",
+                table(["matrix", "n", "rank", "smallest eigenvalue", "condition", "repair, Frobenius"], rows),
+            ),
         ),
     ]

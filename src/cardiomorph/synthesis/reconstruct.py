@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.checks import checked_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.sources import acdc
 from cardiomorph.data.splits import Split
-from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import decoded_volume
-from cardiomorph.files import ensure_folder, folder_in_place, write_json
+from cardiomorph.files import ensure_folder, new_folder, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.progress import say, track
@@ -36,17 +36,16 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
         CardiomorphError: bad cohort or model, an output that is not empty.
     """
     source, output = Cohort(cohort), Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
     model = load_shape_model(shape)
-    ensure_folder(output)
     ids = source.ids(split)
-    for subject in track((source.load(name) for name in ids), "reconstructing", len(ids)):
-        trajectory = encode_subject(model, subject)
-        labels = {
-            p: _placed(decoded_volume(model, trajectory, p, subject.geometry.spacing_mm), subject, p) for p in PHASES
-        }
-        with folder_in_place(output / subject.id) as place:
+    with new_folder(output) as folder:
+        for subject in track((source.load(name) for name in ids), "reconstructing", len(ids)):
+            trajectory = encode_subject(model, subject)
+            labels = {
+                p: _placed(decoded_volume(model, trajectory, p, subject.geometry.spacing_mm), subject, p)
+                for p in PHASES
+            }
+            place = ensure_folder(folder / checked_name(subject.id, source.folder))
             body = (subject.height_cm, subject.weight_kg)
             acdc.write(place, subject.id, subject.group, labels, {}, body)
             write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})

@@ -130,6 +130,17 @@ def end_process() -> None:
         os._exit(0)
 
 
+def _check_launcher() -> None:
+    """Raises `CardiomorphError` where the launcher's variables are no whole numbers."""
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"):
+        text = os.environ.get(name)
+        if text is not None and not text.lstrip("-").isdecimal():
+            raise CardiomorphError(
+                f"the environment variable {name} is {text!r}, not a whole number",
+                fix="Start several processes with 'accelerate launch' or 'torchrun', or unset it",
+            )
+
+
 def this_process(device: str = "auto", precision: Precision = "auto") -> Hardware:
     """What this process trains on.
 
@@ -141,6 +152,7 @@ def this_process(device: str = "auto", precision: Precision = "auto") -> Hardwar
         CardiomorphError: the device is not there, or has no bfloat16.
     """
     picked = pick_device(device)
+    _check_launcher()
     state = PartialState(cpu=picked == "cpu")
     if state.num_processes > 1:
         picked = str(state.device)

@@ -8,10 +8,11 @@ batch is drawn and moved about in a second thread while the networks train on th
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +28,8 @@ from torch.utils.tensorboard import SummaryWriter
 from cardiomorph.allocator import keep_freed_memory, peak_memory_mb
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.progress import console, progress_bar
+from cardiomorph.files import explained
+from cardiomorph.progress import progress_bar, say
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.run import RunFolder, cohort_fingerprint
 from cardiomorph.training.watch import Watch, cohort_warnings
@@ -217,13 +219,13 @@ def fit(
         run.warn(0, sentence)
     title = kind if kind == "segmenter" else f"{kind} model"
     seconds = train(run, task, plan, title)
-    metrics = {**task.evaluate(), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
+    metrics = {**_measured(task), "steps": plan.steps, "slices": plan.n_items, "seconds": round(seconds, 1)}
     peak = peak_memory_mb()
     metrics |= {"peak_memory_mb": round(peak)} if peak else {}
     run.finish(kind, task.result, metrics, task.picture())
     if task.hardware.main:
         scores = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-        console.print(f"{title} in {output}: {scores}", highlight=False)
+        say(f"{title} in {output}: {scores}")
     task.hardware.wait()
     return metrics
 
@@ -256,13 +258,13 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     start, seconds = run.restore(task.modules, task.optimizers)
     main = task.hardware.main
     if start and main:
-        console.print(f"{title}: going on from step {start} of {plan.steps}")
+        say(f"{title}: going on from step {start} of {plan.steps}")
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
     watch, history = Watch(), run.history()
     scores: Mapping[str, float] = next((row for row in reversed(history) if _first(row, _HELDOUT)), {})
     with ExitStack() as stack:
-        writer = stack.enter_context(SummaryWriter(str(run.path / "tensorboard"), purge_step=start)) if main else None
+        writer = stack.enter_context(_tensorboard(run.path / "tensorboard", start)) if main else None
         bar = stack.enter_context(progress_bar(shown=main))
         # One thread of its own for drawing: it must not take the cores that the networks train on.
         pool = stack.enter_context(ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)))
@@ -295,21 +297,49 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     return time.monotonic() - began
 
 
+def _measured(task: Task) -> dict[str, float]:
+    """What was measured on held-out slices; what cannot be had of these is left out."""
+    return {key: value for key, value in task.evaluate().items() if math.isfinite(value)}
+
+
+@contextmanager
+def _tensorboard(folder: Path, start: int) -> Iterator[SummaryWriter]:
+    """What TensorBoard shows of a run. Its thread that writes tells of a failed write at the next one, in silence."""
+    before, threading.excepthook = threading.excepthook, _silent_in_tensorboard
+    try:
+        with explained(folder):
+            writer = SummaryWriter(str(folder), purge_step=start)
+        try:
+            yield writer
+        finally:
+            with explained(folder):
+                writer.close()
+    finally:
+        threading.excepthook = before
+
+
+def _silent_in_tensorboard(told: threading.ExceptHookArgs) -> None:
+    if not (isinstance(told.exc_value, OSError) and type(told.thread).__module__.startswith("tensorboard.")):
+        threading.__excepthook__(told)
+
+
 def _measure(run: RunFolder, writer: SummaryWriter, task: Task, step: int) -> dict[str, float]:
-    scores = {f"{_HELDOUT}{key}": value for key, value in task.evaluate().items()}
+    scores = {f"{_HELDOUT}{key}": value for key, value in _measured(task).items()}
     _report(run, writer, step, scores)
-    sheet = task.picture()
-    writer.add_image("samples", sheet, step, dataformats="HW" if sheet.ndim == 2 else "HWC")
-    for name, values in task.histograms().items():
-        writer.add_histogram(name, values, step)
+    sheet, histograms = task.picture(), task.histograms()
+    with explained(run.path / "tensorboard"):
+        writer.add_image("samples", sheet, step, dataformats="HW" if sheet.ndim == 2 else "HWC")
+        for name, values in histograms.items():
+            writer.add_histogram(name, values, step)
     return scores
 
 
 def _report(run: RunFolder, writer: SummaryWriter | None, step: int, values: Mapping[str, float]) -> None:
     if values and writer is not None:
         run.report(step, values)
-        for key, value in values.items():
-            writer.add_scalar(key, value, step)
+        with explained(run.path / "tensorboard"):
+            for key, value in values.items():
+                writer.add_scalar(key, value, step)
 
 
 def _first(values: Mapping[str, float], prefix: str = "") -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_json
+from cardiomorph.files import read_json, validated
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -25,15 +25,8 @@ def configured(presets: Mapping[str, Config], preset: str, changes: Path | None)
     base = presets[preset]
     if changes is None:
         return base
-    try:
-        return type(base).model_validate(_merged(base.model_dump(), read_json(changes)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CardiomorphError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            where=changes,
-            fix=f"Keys are those of {type(base).__name__}: {', '.join(type(base).model_fields)}",
-        ) from error
+    fix = f"Keys are those of {type(base).__name__}: {', '.join(type(base).model_fields)}"
+    return validated(type(base), _merged(base.model_dump(), read_json(changes)), changes, fix)
 
 
 def _merged(base: Any, changes: Any) -> Any:

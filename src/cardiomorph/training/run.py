@@ -9,6 +9,7 @@ leaves a whole one), ``model.safetensors`` with ``model.json`` (what other comma
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shutil
 from collections.abc import Mapping
@@ -18,19 +19,28 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import ensure_folder, explained, read_record, write_bytes, write_json, write_text
-from cardiomorph.models.checkpoint import read_tensors, save_model, tensors_to_bytes
-from cardiomorph.progress import console
+from cardiomorph.files import (
+    claim,
+    ensure_folder,
+    explained,
+    read_record,
+    settle,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from cardiomorph.files.arrays import blank_seal, sealed_bytes
+from cardiomorph.models.checkpoint import read_tensors_and_facts, save_model, tensors_to_bytes
+from cardiomorph.progress import say
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.pictures import write_curves, write_picture
 
-_CHECKPOINT = "checkpoint.safetensors"
+_CHECKPOINT, _RUN = "checkpoint.safetensors", "run.json"
 
 
 def environment(hardware: Hardware) -> dict[str, Any]:
@@ -61,23 +71,26 @@ class RunFolder:
         hardware.wait()
 
     def _open(self, settings: dict[str, Any], resume: bool, hardware: Hardware) -> None:
-        started = self.path / "run.json"
-        if started.exists():
-            if not resume:
-                raise CardiomorphError(
-                    "holds a run already", where=self.path, fix="Go on with --resume, or choose another folder"
-                )
-            before = read_record(started, "settings")["settings"]
-            if before != settings:
-                changed = sorted(k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k))
-                raise CardiomorphError(
-                    f"this run was started with other settings ({', '.join(changed)})",
-                    where=started,
-                    fix="Resume it with the same cohort and options, or choose another folder",
-                )
-        else:
+        started = self.path / _RUN
+        settle(self.path)
+        if not started.exists():
+            claim(self.path, _RUN)
             ensure_folder(self.path)
-            write_json(started, {"settings": settings, "environment": environment(hardware)})
+            write_json(started, {"settings": settings, "environment": environment(hardware)}, seal=True)
+            return
+        if not resume:
+            raise CardiomorphError(
+                "holds a run already", where=self.path, fix="Go on with --resume, or choose another folder"
+            )
+        before = read_record(started, "settings")["settings"]
+        if before != settings:
+            known = before if isinstance(before, dict) else {}
+            changed = sorted(k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k))
+            raise CardiomorphError(
+                f"this run was started with other settings ({', '.join(changed)})",
+                where=started,
+                fix="Resume it with the same cohort and options, or choose another folder",
+            )
 
     def save(
         self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], step: int, seconds: float
@@ -91,8 +104,8 @@ class RunFolder:
         for name, optimizer in optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer/{name}/{index}/{key}": value for key, value in state.items()}
-        content = tensors_to_bytes(tensors, {"step": str(step), "seconds": repr(seconds)})
-        write_bytes(self.path / _CHECKPOINT, content)
+        content = tensors_to_bytes(tensors, blank_seal({"step": str(step), "seconds": repr(seconds)}))
+        write_bytes(self.path / _CHECKPOINT, sealed_bytes(content))
 
     def restore(self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]) -> tuple[int, float]:
         """Loads the checkpoint if there is one. Returns the step reached and the seconds spent; 0 and 0 without.
@@ -104,10 +117,8 @@ class RunFolder:
         if not path.exists():
             self._cut_log(0)
             return 0, 0.0
-        tensors = read_tensors(path)
+        tensors, facts = read_tensors_and_facts(path)
         try:
-            with safe_open(path, "pt") as stored:
-                facts = stored.metadata() or {}
             step, seconds = int(facts["step"]), float(facts["seconds"])
             _put_back(tensors, modules, optimizers)
         except torch.OutOfMemoryError:
@@ -125,32 +136,43 @@ class RunFolder:
             return
         if step == 0:
             shutil.rmtree(self.path / "tensorboard", ignore_errors=True)
-        write_text(self.path / "log.jsonl", "".join(line for line in self._log_lines() if _step_of(line) <= step))
+        reports, damaged = self._reports()
+        kept = [report for report in reports if report["step"] <= step]
+        write_text(self.path / "log.jsonl", "".join(json.dumps(report) + "\n" for report in kept))
+        if damaged:
+            self.warn(step, f"{damaged} damaged lines of log.jsonl were dropped: curves.png lacks them")
 
-    def _log_lines(self) -> list[str]:
+    def _reports(self) -> tuple[list[dict[str, float]], int]:
+        """The reports of log.jsonl, and how many lines are none; the last may have been cut off by a kill."""
         path = self.path / "log.jsonl"
-        return path.read_text().splitlines(keepends=True) if path.exists() else []
+        with explained(path):
+            lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        found = [_report_of(line) for line in lines]
+        reports = [report for report in found if report is not None]
+        cut_off = bool(lines) and not lines[-1].endswith(b"\n")
+        return reports, len(lines) - len(reports) - cut_off
 
     def report(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one line to log.jsonl."""
+        """Appends one line to log.jsonl; what is not finite is left out."""
         if not self.writes:
             return
         path = self.path / "log.jsonl"
+        finite = {key: round(float(value), 6) for key, value in values.items() if math.isfinite(value)}
         with explained(path), path.open("a") as stream:
-            stream.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in values.items()}}) + "\n")
+            stream.write(json.dumps({"step": step, **finite}) + "\n")
 
     def warn(self, step: int, sentence: str) -> None:
         """Says what seems to go wrong, on the terminal and in warnings.txt; once a sentence."""
         path = self.path / "warnings.txt"
-        before = path.read_text() if path.exists() else ""
+        before = path.read_text(errors="replace") if path.exists() else ""
         if not self.writes or sentence in before:
             return
         write_text(path, f"{before}step {step}: {sentence}\n")
-        console.print(f"[bold]warning[/bold] at step {step}: {sentence}", highlight=False)
+        say(f"warning at step {step}: {sentence}", style="bold")
 
     def history(self) -> list[dict[str, float]]:
         """All reports so far."""
-        return [json.loads(line) for line in self._log_lines() if line.endswith("\n")]
+        return self._reports()[0]
 
     def finish(self, kind: str, model: nn.Module, metrics: Mapping[str, Any], picture: NDArray[np.float32]) -> None:
         """Writes what a finished run shows and what other commands load: the model last."""
@@ -160,11 +182,11 @@ class RunFolder:
         write_picture(self.path / "samples.png", picture)
         write_curves(self.path / "curves.png", self.history())
         write_text(self.path / "README.md", self._card(kind, model, metrics))
-        save_model(self.path, kind, model, settings=read_record(self.path / "run.json", "settings")["settings"])
+        save_model(self.path, kind, model, settings=read_record(self.path / _RUN, "settings")["settings"])
 
     def _card(self, kind: str, model: nn.Module, metrics: Mapping[str, Any]) -> str:
         """The run in one page of Markdown: what, on what, how long, how good, what seemed wrong."""
-        run = read_record(self.path / "run.json", "settings", "environment")
+        run = read_record(self.path / _RUN, "settings", "environment")
         warned = self.path / "warnings.txt"
         parameters = sum(p.numel() for p in model.parameters())
         lines = [
@@ -186,7 +208,7 @@ class RunFolder:
             "```",
         ]
         if warned.exists():
-            lines += ["", "Warnings:", "", *(f"- {line}" for line in warned.read_text().splitlines())]
+            lines += ["", "Warnings:", "", *(f"- {line}" for line in warned.read_text(errors="replace").splitlines())]
         return "\n".join(lines) + "\n"
 
 
@@ -208,12 +230,16 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def _step_of(line: str) -> int:
+def _report_of(line: bytes) -> dict[str, float] | None:
+    """A line of log.jsonl; None for one that is damaged, or was being written when the run was killed."""
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        # The line that was being written when the run was killed.
-        return 2**62
+        report = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not line.endswith(b"\n") or not isinstance(report, dict) or not isinstance(report.get("step"), int):
+        return None
+    numbers = (isinstance(value, int | float) and math.isfinite(value) for value in report.values())
+    return report if all(numbers) else None
 
 
 def check_slice_size(cohort: Cohort, size: int) -> None:

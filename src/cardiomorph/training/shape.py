@@ -157,16 +157,17 @@ class ShapeTask:
 
 
 def pooled_dice(truth: Tensor, predicted: Tensor) -> dict[str, float]:
-    """Dice over all slices together, (n, size, size) integers each: ``dice_rv`` and so on, and their mean ``dice``."""
+    """Dice over all slices together, (n, size, size) integers each: ``dice_rv`` and so on, and their mean ``dice``.
+
+    A structure that neither has is left out; without any there is no Dice.
+    """
     confusion = torch.bincount((truth.long() * N_CLASSES + predicted).flatten(), minlength=N_CLASSES**2)
     confusion = confusion.view(N_CLASSES, N_CLASSES)
+    sizes = {label: confusion[label].sum() + confusion[:, label].sum() for label in STRUCTURES}
     scores = {
-        f"dice_{label.name.lower()}": float(
-            2 * confusion[label, label] / (confusion[label].sum() + confusion[:, label].sum())
-        )
-        for label in STRUCTURES
+        f"dice_{label.name.lower()}": float(2 * confusion[label, label] / size) for label, size in sizes.items() if size
     }
-    return {"dice": sum(scores.values()) / len(scores), **scores}
+    return {"dice": sum(scores.values()) / len(scores), **scores} if scores else {}
 
 
 def train_shape(

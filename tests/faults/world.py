@@ -1,0 +1,131 @@
+"""A small world to disturb: a cohort, models, an atlas, hearts, and the commands that make one from the other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cardiomorph.data.cohort import prepare_cohort
+from cardiomorph.data.phantom import write_phantom_cohort
+from cardiomorph.files import write_json, write_text
+from cardiomorph.files.leftovers import is_leftover
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.models.checkpoint import save_model
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
+from cardiomorph.report.card import pack
+from cardiomorph.report.evaluation import evaluate
+from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.export import export
+from cardiomorph.synthesis.pipeline import recreate, synthesize
+from cardiomorph.synthesis.reconstruct import reconstruct
+from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.training.augmentation import AugmentationConfig
+from cardiomorph.training.shape import ShapeTrainingConfig, train_shape
+
+REQUEST = SynthesisRequest(sources=("virtual",), parents=2, targets=("DCM",), images=False, seed=3)
+TRAINING = ShapeTrainingConfig(
+    model=LabelVAEConfig(width=2, latent_dims=4, bottleneck=8),
+    epochs=2,
+    batch_size=16,
+    learning_rate=1e-3,
+    augmentation=AugmentationConfig(),
+)
+FACTS = {
+    "name": "tiny", "licence": "CC0-1.0", "data": "Phantoms.", "use": "For tests.", "attribution": "",
+    "commands": ["make"], "limits": ["none"], "patients": False,
+}  # fmt: skip
+SUBJECTS_PER_GROUP = 4
+
+
+@dataclass(frozen=True)
+class World:
+    """Folders that are whole, each made of those before it."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.root / name
+
+
+def make_world(root: Path) -> World:
+    """Everything that the commands below read, in ``root``: an atlas of labels only, so that it is quick."""
+    world = World(root)
+    write_phantom_cohort(world.phantom, SUBJECTS_PER_GROUP, seed=1, workers=1)
+    prepare_cohort(world.phantom, world.cohort, workers=1)
+    torch.manual_seed(0)
+    save_model(world.shape, "shape", LabelVAE(LabelVAEConfig(width=2, latent_dims=4, bottleneck=8)))
+    build_atlas(world.cohort, world.atlas, shape=world.shape)
+    build_atlas(world.cohort, world.shared, shape=world.shape, share=True)
+    synthesize(Atlas(world.atlas), world.hearts, REQUEST)
+    write_json(world.root / "facts.json", FACTS)
+    write_text(world.root / "LICENCE", "free\n")
+    evaluate(world.hearts, world.report, against=world.cohort, workers=1)
+    train_shape(world.cohort, world.run, config=TRAINING)
+    return world
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that makes ``output`` from a world.
+
+    Attributes:
+        run: called with the world and the output.
+        same: files of the output that have the same bytes in every run; all if empty.
+        before: puts what the command replaces in the output's place.
+    """
+
+    run: Callable[[World, Path], object]
+    same: tuple[str, ...] = ()
+    before: Callable[[World, Path], object] = lambda world, output: None
+
+    def result(self, output: Path) -> Mapping[str, bytes]:
+        """The bytes of an output that are the same in every run; what is not in place yet is no part of it."""
+        files = {
+            str(path.relative_to(output)): path.read_bytes()
+            for path in sorted(output.rglob("*"))
+            if path.is_file() and not any(is_leftover(part) for part in (path, *path.parents))
+        }
+        return {name: files[name] for name in self.same if name in files} if self.same else files
+
+
+def _provenance(world: World) -> Path:
+    return next(iter(sorted(world.hearts.glob("*/provenance.json"))))
+
+
+COMMANDS: dict[str, Command] = {
+    "synthesize": Command(lambda w, out: synthesize(Atlas(w.atlas), out, REQUEST)),
+    "synthesize, hearts damaged": Command(
+        lambda w, out: synthesize(Atlas(w.atlas), out, REQUEST), before=lambda w, out: _damaged(w.hearts, out)
+    ),
+    "synthesize --recreate": Command(lambda w, out: recreate(_provenance(w), Atlas(w.atlas), out)),
+    "atlas": Command(lambda w, out: build_atlas(w.cohort, out, shape=w.shape)),
+    "atlas, one there": Command(
+        lambda w, out: build_atlas(w.cohort, out, shape=w.shape), before=lambda w, out: shutil.copytree(w.shared, out)
+    ),
+    "models pack": Command(lambda w, out: pack(w.shared, out, facts=w.root / "facts.json", licence=w.root / "LICENCE")),
+    "reconstruct": Command(lambda w, out: reconstruct(w.cohort, out, shape=w.shape, split="heldout")),
+    "export": Command(lambda w, out: export(w.hearts, out, layout="acdc")),
+    "train": Command(
+        lambda w, out: train_shape(w.cohort, out, config=TRAINING, resume=True),
+        same=("model.safetensors", "model.json", "log.jsonl", "samples.png"),
+    ),
+    "evaluate": Command(
+        lambda w, out: evaluate(w.hearts, out, against=w.cohort, workers=1),
+        same=("metrics.json", "measures.csv", "groups.csv", "comparison.csv", "evaluation.json"),
+    ),
+    "phantom": Command(lambda w, out: write_phantom_cohort(out, 2, seed=2, workers=1)),
+    "prepare": Command(lambda w, out: prepare_cohort(w.phantom, out, workers=1)),
+}
+
+
+def _damaged(hearts: Path, output: Path) -> None:
+    """Hearts as a disk may give them back: one has no voxels, one no provenance."""
+    shutil.copytree(hearts, output)
+    first, second = sorted(path for path in output.iterdir() if path.is_dir())[:2]
+    next(first.glob("*_gt.nii.gz")).write_bytes(b"")
+    (second / "provenance.json").write_text(json.dumps({}))
