@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cardiomorph.data.cohort import prepare_cohort
 from cardiomorph.data.sources import SOURCES, find_subjects, source_named
@@ -19,10 +20,17 @@ from cardiomorph.evaluation.table import measure_folder
 from cardiomorph.files import read_csv
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.samplers.choice import sampler_named
+from cardiomorph.models.checkpoint import load_image_model, save_model
+from cardiomorph.models.image_generator import IMAGE_GENERATORS, generator_type
+from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.report.evaluation import evaluate
+from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.export import export
 from cardiomorph.synthesis.pipeline import recreate, synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.synthesis.swap import swap_metrics
+from cardiomorph.viewer.stage import Choice
+from cardiomorph.viewer.stage import Stage as Session
 from cardiomorph.volume import read_nifti
 from conftest import SPACING_MM, heart_label, hearts_of
 
@@ -98,6 +106,66 @@ def test_every_source_keeps_the_protocol(tree, name, request, tmp_path):
             assert frame.label.array.dtype == np.uint8
             assert frame.image.array.shape == frame.label.array.shape
             assert frame.label.affine is not None
+
+
+class TestImageGenerator:
+    @pytest.fixture(autouse=True)
+    def registered(self, toys, monkeypatch):
+        monkeypatch.setitem(IMAGE_GENERATORS, "flat", "flat_generator:FlatGenerator")
+
+    @pytest.fixture
+    def flat(self, toys, tmp_path):
+        from flat_generator import FlatConfig, FlatGenerator
+
+        save_model(tmp_path / "flat", "flat", FlatGenerator(FlatConfig()))
+        return tmp_path / "flat"
+
+    def test_an_atlas_paints_with_it(self, flat, cohort, model_folders, tmp_path):
+        atlas = build_atlas(cohort.folder, tmp_path / "atlas", shape=model_folders / "shape", image=flat)
+        request = SynthesisRequest(targets=("DCM",), versions=1, sources=(next(iter(atlas.parents)),))
+        out = synthesize(atlas, tmp_path / "hearts", request)
+        (name,) = (row["subject"] for row in read_csv(out / "measures.csv"))
+        label, image = (read_nifti(out / name / f"{name}_frame01{end}.nii.gz").array for end in ("_gt", ""))
+        # One grey value a structure in every slice: the generator's, and nobody else's.
+        for k in range(label.shape[2]):
+            for structure in np.unique(label[:, :, k]):
+                assert np.ptp(image[:, :, k][label[:, :, k] == structure]) == 0
+        virtual = synthesize(atlas, tmp_path / "v", SynthesisRequest(targets=("DCM",), sources=("virtual",), parents=1))
+        assert list(virtual.rglob("*_frame01.nii.gz"))
+
+    def test_the_swap_test_the_shared_atlas_and_the_viewer_use_it(self, flat, cohort, model_folders, tmp_path):
+        atlas = build_atlas(cohort.folder, tmp_path / "a", shape=model_folders / "shape", image=flat, share=True)
+        assert atlas.image_model.config.style_dims == 1
+        segmenter = Segmenter(SegmenterConfig(width=2)).eval()
+        assert "swap.anatomy" in swap_metrics(atlas.image_model, atlas.painter, segmenter, cohort)
+        shown = dict(Session(atlas).images(Choice(source="virtual001", target="DCM")))
+        assert set(shown) == {"ED", "ES"}
+
+    def test_a_kind_that_there_is_not_is_refused(self, flat, monkeypatch):
+        monkeypatch.delitem(IMAGE_GENERATORS, "flat")
+        with pytest.raises(CardiomorphError, match="is not the folder of the image model"):
+            load_image_model(flat)
+
+
+@pytest.mark.parametrize("kind", IMAGE_GENERATORS)
+def test_every_image_generator_keeps_the_protocol(kind, tmp_path):
+    """Built from its configuration, saved and loaded; images depend on their own inputs only."""
+    torch.manual_seed(0)
+    generator_class = generator_type(kind)
+    small = {"size": 32, **({"width": 2, "hidden": 4, "style_dims": 6} if kind == "image" else {})}
+    model = generator_class(generator_class.Config(**small)).eval()
+    save_model(tmp_path / "m", kind, model)
+    loaded = load_image_model(tmp_path / "m")
+    assert loaded.config == model.config
+    images, labels = torch.rand(3, 1, 32, 32), torch.randint(0, 4, (3, 32, 32))
+    styles = loaded.encode_style(images).detach()
+    assert styles.shape == (3, loaded.config.style_dims)
+    painter = loaded.painter()
+    noise = torch.randn(3, 1, 32, 32)
+    painted = painter.paint(styles, labels, noise)
+    assert painted.shape == (3, 1, 32, 32)
+    assert painted.abs().max() <= 1
+    torch.testing.assert_close(painter.paint(styles[1:2], labels[1:2], noise[1:2]), painted[1:2], atol=1e-5, rtol=1e-5)
 
 
 class TestSampler:
