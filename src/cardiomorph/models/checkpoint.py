@@ -91,6 +91,18 @@ def model_config(folder: Path, kind: str) -> BaseModel:
     return _described(Path(folder), kind)[0]
 
 
+def _layout(kind: type[nn.Module], config: BaseModel, folder: Path) -> dict[str, tuple[torch.Size, bool]]:
+    """Shapes of a network's tensors, and which are floating-point numbers, without memory: it may be of any size."""
+    try:
+        with torch.device("meta"):
+            state = kind(config).state_dict()
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        raise CardiomorphError(
+            "describes a network that no computer holds", where=folder / DESCRIPTION, fix=_COPY_AGAIN
+        ) from error
+    return {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
+
+
 def _load(folder: Path, kind: str, device: str) -> nn.Module:
     config, wanted = _described(folder, kind)
     weights = folder / WEIGHTS
@@ -98,11 +110,7 @@ def _load(folder: Path, kind: str, device: str) -> nn.Module:
     if wanted is not None and digest(weights) != wanted:
         raise CardiomorphError("are not the weights that model.json describes", where=weights, fix=_COPY_AGAIN)
     model_type = _KINDS[kind][1]
-    # Without memory first: a description may ask for a network of any size.
-    with torch.device("meta"):
-        empty = {
-            key: (value.shape, value.is_floating_point()) for key, value in model_type(config).state_dict().items()
-        }
+    empty = _layout(model_type, config, folder)
     found = {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
     if found != empty:
         first = next(key for key in {**empty, **found} if empty.get(key) != found.get(key))

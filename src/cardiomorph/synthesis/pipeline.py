@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,6 +54,7 @@ class Provenance(BaseModel):
     job: HeartJob
     atlas: str
     threads: int | None = Field(None, ge=1, le=4096)
+    backend: Literal["torch"] = "torch"
     parent_sha256: str | None = None
     files: dict[str, str] | None = None
 
