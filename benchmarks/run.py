@@ -32,7 +32,7 @@ from cardiomorph.allocator import keep_freed_memory
 from cardiomorph.anatomy import PHASES
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
-from cardiomorph.latent.samplers import PopulationSampler
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.latent.virtual import virtual_parent
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, folded, one_hot

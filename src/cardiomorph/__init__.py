@@ -29,7 +29,7 @@ _HOME = {
     "reconstruct": "synthesis.reconstruct",
     "recreate": "synthesis.pipeline",
     "run_demo": "demo",
-    "sampler_named": "latent.samplers",
+    "sampler_named": "latent.samplers.choice",
     "synthesize": "synthesis.pipeline",
     "synthesize_heart": "synthesis.engine",
     "SegmenterTrainingConfig": "training.segmenter",

@@ -11,12 +11,14 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 
+from cardiomorph.data.sources import SOURCES
 from cardiomorph.errors import CardiomorphError, printable
+from cardiomorph.latent.samplers import SAMPLERS
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -32,7 +34,11 @@ Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Preset = Literal["tiny", "small", "base", "paper"]
 Target = Literal["DCM", "HCM", "MINF", "RV", "NOR", "all"]
-SamplerName = Literal["population", "copula", "paper", "independent"]
+if TYPE_CHECKING:
+    SamplerName = str
+    SourceName = str
+else:
+    SamplerName, SourceName = Literal[tuple(SAMPLERS)], Literal["auto", *SOURCES]
 Flag = Parameter(negative=())
 
 app = App(
@@ -99,7 +105,7 @@ def prepare(
     /,
     *,
     output: Output,
-    format: Literal["auto", "acdc", "mnms", "nnunet"] = "auto",
+    format: SourceName = "auto",
     labels: str | None = None,
     heldout: float = 0.2,
     seed: Seed = 0,
@@ -397,7 +403,7 @@ def synthesize(
     """
     from cardiomorph.latent.atlas import Atlas
     from cardiomorph.latent.library import default_atlas, find_atlas, notice
-    from cardiomorph.latent.samplers import sampler_named
+    from cardiomorph.latent.samplers.choice import sampler_named
     from cardiomorph.latent.virtual import VIRTUAL
     from cardiomorph.synthesis import pipeline
     from cardiomorph.synthesis.request import checked_request

@@ -1,14 +1,18 @@
 """The samplers against known answers: a constructed group, a plain transcription of the paper, the stated laws."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy import stats
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
-from cardiomorph.latent.samplers import SAMPLER_NAMES, PopulationSampler, sampler_named
+from cardiomorph.latent.samplers import SAMPLERS
+from cardiomorph.latent.samplers.choice import sampler_named
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.statistics import group_statistics, pack, smoothed, unpack
 from cardiomorph.latent.trajectory import Trajectory
 
@@ -71,7 +75,26 @@ def test_pack_and_unpack_are_inverse(hearts):
     assert back.length_mm == pytest.approx(dict(hearts[0].length_mm))
 
 
-@pytest.mark.parametrize("name", SAMPLER_NAMES)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_keeps_the_protocol(name, group, parent):
+    sampler = sampler_named(name)
+    assert sampler.name == name
+    assert sampler_named(**sampler.model_dump()) == sampler
+    with pytest.raises(ValidationError, match="frozen"):
+        sampler.name = "other"
+    with pytest.raises(CardiomorphError, match=f"sampler {name}: magic"):
+        sampler_named(name, magic=1)
+    before = pack(parent).copy()
+    draw = sampler.draw(group, parent, np.random.default_rng(0))
+    assert np.array_equal(pack(parent), before)
+    for phase, codes in draw.trajectory.codes.items():
+        assert codes.shape == parent.codes[phase].shape
+        assert np.isfinite(codes).all()
+        assert draw.trajectory.length_mm[phase] > 0
+    json.dumps(draw.diagnostics)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_the_same_generator_draws_the_same_heart(name, group, parent):
     first, second = (draws(name, group, parent, 1)[0].trajectory for _ in range(2))
     assert np.array_equal(first.codes["ED"], second.codes["ED"])

@@ -6,7 +6,7 @@ import pytest
 from cardiomorph.anatomy import PHASES
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.latent.samplers import PopulationSampler
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.trajectory import decode_labels, encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.synthesis.morph_series import identity_metrics

@@ -9,7 +9,7 @@ import pytest
 
 from cardiomorph.cli import app
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.latent.samplers import PopulationSampler
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.synthesis.build import parents_of
 from cardiomorph.synthesis.pipeline import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest

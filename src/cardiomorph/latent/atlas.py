@@ -33,9 +33,8 @@ from cardiomorph.latent.atlas_files import (
 )
 from cardiomorph.latent.statistics import GroupStatistics
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model, model_config, model_digest
+from cardiomorph.models.image_generator import ImageGenerator, ImagePainter
 from cardiomorph.models.label_vae import LabelVAE, folded
-from cardiomorph.models.painter import Painter
-from cardiomorph.models.spade import ImageModel
 
 
 class Atlas:
@@ -107,13 +106,13 @@ class Atlas:
         return folded(load_shape_model(self.folder / "shape"))
 
     @cached_property
-    def image_model(self) -> ImageModel:
+    def image_model(self) -> ImageGenerator:
         return load_image_model(self.folder / "image")
 
     @cached_property
-    def painter(self) -> Painter:
+    def painter(self) -> ImagePainter:
         """The image model, ready to paint; it remembers what it has learnt of label neighbourhoods."""
-        return Painter(self.image_model)
+        return self.image_model.painter()
 
     @cached_property
     def groups(self) -> dict[str, GroupStatistics]:

@@ -14,7 +14,7 @@ from cardiomorph.anatomy import HEALTHY
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.atlas import Atlas, Parent, Surroundings
-from cardiomorph.latent.samplers import PopulationSampler
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.statistics import unpack
 from cardiomorph.latent.trajectory import Trajectory
 

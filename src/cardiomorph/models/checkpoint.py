@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import BaseModel
@@ -13,17 +15,13 @@ from torch import Tensor, nn
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import checked_tensors, digest, read_record, validated, write_bytes, write_json
+from cardiomorph.models.image_generator import IMAGE_GENERATORS, ImageGenerator, generator_type
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
-from cardiomorph.models.spade import ImageModel, ImageModelConfig
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 _COPY_AGAIN = "Copy the model again"
-_KINDS: dict[str, tuple[type[BaseModel], type[nn.Module]]] = {
-    "shape": (LabelVAEConfig, LabelVAE),
-    "image": (ImageModelConfig, ImageModel),
-    "segmenter": (SegmenterConfig, Segmenter),
-}
+_SHAPE, _SEGMENTER, _IMAGE = "shape", "segmenter", "image"
 
 
 def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
@@ -50,7 +48,7 @@ def save_model(folder: Path, kind: str, model: nn.Module, *, half: bool = False,
     """Writes a model: weights, then the description that makes the folder a model.
 
     Args:
-        kind: "shape", "image" or "segmenter".
+        kind: "shape", "segmenter" or a key of `IMAGE_GENERATORS`.
         half: store floating-point weights as fp16.
         facts: whatever else belongs in model.json (where it was trained, how).
     """
@@ -71,31 +69,51 @@ def model_digest(folder: Path) -> str:
     return digest(folder / WEIGHTS)
 
 
-def _described(folder: Path, kind: str) -> tuple[BaseModel, str | None]:
-    """A model's configuration, and the digest of its weights where the description is young enough to hold one."""
+@dataclass(frozen=True)
+class _Described:
+    """What model.json says: the network's class, its configuration, and its weights' digest where it holds one."""
+
+    model_type: Callable[[Any], nn.Module]
+    config: BaseModel
+    sha256: str | None
+
+
+def _described(folder: Path, role: str) -> _Described:
+    """Reads model.json. ``role`` is "shape", "segmenter" or "image", which any kind of generator can play."""
     if not (folder / DESCRIPTION).is_file():
         raise CardiomorphError(
-            f"holds no trained {kind} model (no {DESCRIPTION})",
+            f"holds no trained {role} model (no {DESCRIPTION})",
             where=folder,
-            fix=f"Train one with 'cardiomorph train {kind} COHORT -o RUN'",
+            fix=f"Train one with 'cardiomorph train {role} COHORT -o RUN'",
         )
     description = read_record(folder / DESCRIPTION)
-    if description.get("kind") != kind:
-        raise CardiomorphError(f"is not the folder of the {kind} model that was expected", where=folder)
-    config = validated(_KINDS[kind][0], description.get("config"), folder / DESCRIPTION, _COPY_AGAIN)
-    return config, description.get("sha256")
+    kind = str(description.get("kind"))
+    if kind not in (IMAGE_GENERATORS if role == _IMAGE else (role,)):
+        raise CardiomorphError(f"is not the folder of the {role} model that was expected", where=folder)
+    model_type, config_type = _types(kind)
+    config = validated(config_type, description.get("config"), folder / DESCRIPTION, _COPY_AGAIN)
+    return _Described(model_type, config, description.get("sha256"))
 
 
-def model_config(folder: Path, kind: str) -> BaseModel:
+def _types(kind: str) -> tuple[Callable[[Any], nn.Module], type[BaseModel]]:
+    if kind == _SHAPE:
+        return LabelVAE, LabelVAEConfig
+    if kind == _SEGMENTER:
+        return Segmenter, SegmenterConfig
+    found: Any = generator_type(kind)
+    return found, found.Config
+
+
+def model_config(folder: Path, role: str) -> BaseModel:
     """How large a model is, without its weights. Raises `CardiomorphError` where there is no such model."""
-    return _described(Path(folder), kind)[0]
+    return _described(Path(folder), role).config
 
 
-def _layout(kind: type[nn.Module], config: BaseModel, folder: Path) -> dict[str, tuple[torch.Size, bool]]:
+def _layout(described: _Described, folder: Path) -> dict[str, tuple[torch.Size, bool]]:
     """Shapes of a network's tensors, and which are floating-point numbers, without memory: it may be of any size."""
     try:
         with torch.device("meta"):
-            state = kind(config).state_dict()
+            state = described.model_type(described.config).state_dict()
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
         raise CardiomorphError(
             "describes a network that no computer holds", where=folder / DESCRIPTION, fix=_COPY_AGAIN
@@ -103,14 +121,13 @@ def _layout(kind: type[nn.Module], config: BaseModel, folder: Path) -> dict[str,
     return {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
 
 
-def _load(folder: Path, kind: str, device: str) -> nn.Module:
-    config, wanted = _described(folder, kind)
+def _load(folder: Path, role: str, device: str) -> nn.Module:
+    described = _described(folder, role)
     weights = folder / WEIGHTS
     state = read_tensors(weights)
-    if wanted is not None and digest(weights) != wanted:
+    if described.sha256 is not None and digest(weights) != described.sha256:
         raise CardiomorphError("are not the weights that model.json describes", where=weights, fix=_COPY_AGAIN)
-    model_type = _KINDS[kind][1]
-    empty = _layout(model_type, config, folder)
+    empty = _layout(described, folder)
     found = {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
     if found != empty:
         first = next(key for key in {**empty, **found} if empty.get(key) != found.get(key))
@@ -119,27 +136,25 @@ def _load(folder: Path, kind: str, device: str) -> nn.Module:
         )
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise CardiomorphError("holds weights that are not finite", where=weights, fix="Train the model again")
-    model = model_type(config)
+    model = described.model_type(described.config)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
 def load_shape_model(folder: Path, device: str = "cpu") -> LabelVAE:
     """The shape model of a run or atlas folder, in evaluation mode. Raises `CardiomorphError`."""
-    model = _load(Path(folder), "shape", device)
+    model = _load(Path(folder), _SHAPE, device)
     assert isinstance(model, LabelVAE)
     return model
 
 
-def load_image_model(folder: Path, device: str = "cpu") -> ImageModel:
-    """The image model of a run or atlas folder, in evaluation mode. Raises `CardiomorphError`."""
-    model = _load(Path(folder), "image", device)
-    assert isinstance(model, ImageModel)
-    return model
+def load_image_model(folder: Path, device: str = "cpu") -> ImageGenerator:
+    """The image generator of a run or atlas folder, in evaluation mode. Raises `CardiomorphError`."""
+    return cast(ImageGenerator, _load(Path(folder), _IMAGE, device))
 
 
 def load_segmenter(folder: Path, device: str = "cpu") -> Segmenter:
     """The segmenter of a run folder, in evaluation mode. Raises `CardiomorphError`."""
-    model = _load(Path(folder), "segmenter", device)
+    model = _load(Path(folder), _SEGMENTER, device)
     assert isinstance(model, Segmenter)
     return model

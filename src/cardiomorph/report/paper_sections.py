@@ -14,7 +14,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.files import read_record, validated
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
-from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.latent.virtual import parent_named
 from cardiomorph.report import figures

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES, Phase
 from cardiomorph.data.cohort import Cohort
@@ -42,12 +43,12 @@ from cardiomorph.models.checkpoint import (
     model_digest,
     save_model,
 )
+from cardiomorph.models.image_generator import ImageGenerator
 from cardiomorph.models.label_vae import LabelVAE
-from cardiomorph.models.spade import ImageModel
 from cardiomorph.models.threads import threads
 from cardiomorph.progress import say, track
 
-Model = TypeVar("Model", LabelVAE, ImageModel)
+Model = TypeVar("Model", LabelVAE, ImageGenerator)
 Looks = tuple[Styles, float]
 
 
@@ -111,7 +112,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     with folder_in_place(output) as folder:
         _put_model(Path(shape), folder / "shape", shape_model, share)
         if image and image_model:
-            _put_model(Path(image), folder / "image", image_model, share)
+            _put_model(Path(image), folder / "image", cast(nn.Module, image_model), share)
         write_statistics(folder, groups, appearance_statistics(*zip(*looks, strict=True)) if looks else None)
         if not share:
             write_parents(folder, parents)
@@ -132,7 +133,8 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
 def _rounded(model: Model, share: bool) -> Model:
     """With ``share`` the model whose weights half precision holds exactly: codes must be those of the weights given."""
     if share:
-        for tensor in (*model.parameters(), *model.buffers()):
+        module: nn.Module = cast(nn.Module, model)
+        for tensor in (*module.parameters(), *module.buffers()):
             if tensor.is_floating_point():
                 tensor.data.copy_(tensor.data.half())
     return model
@@ -198,7 +200,7 @@ def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, look: 
 
 
 @torch.inference_mode()
-def _looks(subject: PreparedSubject, model: ImageModel) -> Looks:
+def _looks(subject: PreparedSubject, model: ImageGenerator) -> Looks:
     """Appearance codes of every slice, resampled to 32 like the shape codes, and the mean noise level of the slices."""
     styles: dict[Phase, NDArray[np.float32]] = {}
     noise: list[float] = []
@@ -248,7 +250,7 @@ def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]
     }
 
 
-def _put_model(run: Path, folder: Path, model: LabelVAE | ImageModel, share: bool) -> None:
+def _put_model(run: Path, folder: Path, model: nn.Module, share: bool) -> None:
     folder.mkdir()
     if share:
         description = read_record(run / DESCRIPTION, "kind")

@@ -13,14 +13,13 @@ import numpy as np
 
 from cardiomorph.anatomy import PHASES, Label
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.sources import acdc, find_subjects
 from cardiomorph.data.sources.nnunet import SUBJECTS
 from cardiomorph.data.subject import Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import ensure_folder, folder_in_place, read_record, refuse_unless_empty, write_csv, write_json
 from cardiomorph.progress import say, track
-from cardiomorph.synthesis.pipeline import write_acdc_files
 from cardiomorph.volume import Volume, write_nifti
 
 N_FOLDS = 5
@@ -68,7 +67,7 @@ def _write_acdc(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: 
         images = {phase: _as_stored(frame.image) for phase, frame in frames.items() if frame.image is not None}
         labels = {phase: frame.label for phase, frame in frames.items()}
         place = ensure_folder(folder / entry.id)
-        write_acdc_files(place, entry.id, subject.group, labels, images, (subject.height_cm, subject.weight_kg))
+        acdc.write(place, entry.id, subject.group, labels, images, (subject.height_cm, subject.weight_kg))
 
 
 def _as_stored(image: Volume) -> Volume:

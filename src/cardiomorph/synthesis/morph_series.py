@@ -20,7 +20,7 @@ from cardiomorph.evaluation.identity import (
 )
 from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.latent.atlas import Atlas, Parent
-from cardiomorph.latent.samplers import AnySampler
+from cardiomorph.latent.samplers.choice import Sampler
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
 from cardiomorph.progress import track
@@ -31,7 +31,7 @@ _PAINTED = 6
 
 
 def identity_metrics(
-    atlas: Atlas, cohort: Cohort, parents: Sequence[str], sampler: AnySampler, seed: int = 0
+    atlas: Atlas, cohort: Cohort, parents: Sequence[str], sampler: Sampler, seed: int = 0
 ) -> dict[str, float]:
     """Entries ``identity.*`` of metrics.json, means over parents and diseases, and ``.GROUP`` by disease.
 

@@ -18,7 +18,7 @@ from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.trajectory import N_SLICES, decode_labels
 from cardiomorph.latent.virtual import parent_named
-from cardiomorph.models.painter import Painter
+from cardiomorph.models.image_generator import ImagePainter
 
 MAX_STRENGTH = 2.0
 NOISE_SHARE = 0.8
@@ -30,7 +30,7 @@ _TRIED = [N_SLICES // 4, 3 * N_SLICES // 4]
 
 
 def paint(
-    painter: Painter,
+    painter: ImagePainter,
     style: NDArray[np.float32],
     labels: NDArray[np.uint8],
     grain: np.random.Generator | None = None,
@@ -72,7 +72,7 @@ def grain_strength(atlas: Atlas, source: str, seed: int) -> float:
     return atlas.grain_found[key]
 
 
-def strength_for(painter: Painter, styles: NDArray[np.float32], labels: NDArray[np.uint8], noise: float) -> float:
+def strength_for(painter: ImagePainter, styles: NDArray[np.float32], labels: NDArray[np.uint8], noise: float) -> float:
     """Strength, from 0 to 2, at which slices have a noise level (in [-1, 1] units); 1 for a model without noise.
 
     The variance of an image grows by what is proportional to the square of the strength: two paintings give the line.

@@ -6,7 +6,7 @@ Every subject is a folder in ACDC's layout, so that the output is itself a sourc
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,8 +14,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.allocator import keep_freed_memory
-from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.sources import acdc
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, Measures
 from cardiomorph.files import (
@@ -32,7 +32,6 @@ from cardiomorph.files import (
     validated,
     write_csv,
     write_json,
-    write_text,
 )
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.threads import threads
@@ -40,12 +39,10 @@ from cardiomorph.progress import say, track
 from cardiomorph.synthesis.build import parents_of
 from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
-from cardiomorph.volume import Volume, write_nifti
 from cardiomorph.workers import worker_pool
 
 _REQUEST = "synthesis.json"
 _PROVENANCE, _MEASURES = "provenance.json", "measures.json"
-_FRAME: dict[Phase, int] = {"ED": 1, "ES": 2}
 
 
 class Provenance(BaseModel):
@@ -71,32 +68,13 @@ class _Measured(BaseModel):
     group: str
 
 
-def write_acdc_files(
-    place: Path,
-    name: str,
-    group: str,
-    labels: Mapping[Phase, Volume],
-    images: Mapping[Phase, Volume],
-    body: tuple[float | None, float | None],
-) -> None:
-    """Writes a subject's NIfTI files and Info.cfg as ACDC has them. ``body`` is height in cm and weight in kg."""
-    for phase in PHASES:
-        stem = f"{name}_frame{_FRAME[phase]:02d}"
-        write_nifti(place / f"{stem}_gt.nii.gz", labels[phase])
-        if phase in images:
-            write_nifti(place / f"{stem}.nii.gz", images[phase])
-    info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 2}
-    info |= {key: value for key, value in zip(("Height", "Weight"), body, strict=True) if value}
-    write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
-
-
 def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     """Writes one heart's folder: NIfTI images and labels, Info.cfg, measures.json, provenance.json."""
     job, parent = heart.job, heart.parent
     folder = output / job.name
     body = (parent.height_cm, parent.weight_kg)
     with folder_in_place(folder) as place:
-        write_acdc_files(place, job.name, job.target, heart.labels, heart.images, body)
+        acdc.write(place, job.name, job.target, heart.labels, heart.images, body)
         write_json(place / _MEASURES, {"subject": job.name, "group": job.target, **heart.measures})
         files = {path.name: digest(path) for path in sorted(place.iterdir())}
         write_json(place / _PROVENANCE, {**provenance_of(heart, atlas), "files": files}, seal=True)

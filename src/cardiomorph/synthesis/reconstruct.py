@@ -13,13 +13,13 @@ from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.checks import checked_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
+from cardiomorph.data.sources import acdc
 from cardiomorph.data.splits import Split
 from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.files import ensure_folder, new_folder, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.progress import say, track
-from cardiomorph.synthesis.pipeline import write_acdc_files
 from cardiomorph.volume import Volume
 
 
@@ -47,7 +47,7 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
             }
             place = ensure_folder(folder / checked_name(subject.id, source.folder))
             body = (subject.height_cm, subject.weight_kg)
-            write_acdc_files(place, subject.id, subject.group, labels, {}, body)
+            acdc.write(place, subject.id, subject.group, labels, {}, body)
             write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})
     say(f"{len(ids)} reconstructed hearts in {output}")
     return output

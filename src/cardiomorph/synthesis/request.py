@@ -17,7 +17,8 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files.reading import first_problem
 from cardiomorph.latent.appearance import Along
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.latent.samplers import AnySampler, PopulationSampler
+from cardiomorph.latent.samplers.choice import AnySampler
+from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.virtual import VIRTUAL, parent_named, virtual_name, virtual_number
 
 SliceGrid = Literal["32", "native"]

@@ -11,9 +11,8 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
 from cardiomorph.evaluation.fidelity import intensity_measures, noise_level
 from cardiomorph.evaluation.overlap import dice
-from cardiomorph.models.painter import Painter
+from cardiomorph.models.image_generator import ImageGenerator, ImagePainter
 from cardiomorph.models.segmenter import Segmenter
-from cardiomorph.models.spade import ImageModel
 from cardiomorph.synthesis.painting import NOISE_SHARE, paint, strength_for
 
 PAIRS = 40
@@ -21,7 +20,7 @@ _TISSUES = ("blood", "myocardium", "background")
 
 
 def swap_metrics(
-    model: ImageModel, painter: Painter, segmenter: Segmenter, cohort: Cohort, seed: int = 0
+    model: ImageGenerator, painter: ImagePainter, segmenter: Segmenter, cohort: Cohort, seed: int = 0
 ) -> dict[str, float]:
     """Entries ``swap.*`` of metrics.json over 40 pairs of subjects, held-out ones where there are any.
 

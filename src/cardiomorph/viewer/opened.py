@@ -12,7 +12,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_json, read_record
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import default_atlas, find_atlas, shipped_atlases
-from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.viewer.stage import Choice
 

@@ -22,7 +22,7 @@ from cardiomorph.evaluation.reference import Reference
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
 from cardiomorph.latent.atlas import Atlas, Parent
-from cardiomorph.latent.samplers import sampler_named
+from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.synthesis.engine import Drawn, draw_heart, image_slices, label_slices, placed
 from cardiomorph.synthesis.request import HeartJob

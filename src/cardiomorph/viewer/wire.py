@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES, Phase
 from cardiomorph.evaluation.reference import Spread
 from cardiomorph.latent.library import notice
-from cardiomorph.latent.samplers import SAMPLER_NAMES
+from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.viewer.latent_room import Ellipse, Point, correlations
 from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Shape, Stage
@@ -152,7 +152,7 @@ def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> 
         groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
         targets=[group for group in DISEASES if group in atlas.groups],
         sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
-        samplers=list(SAMPLER_NAMES),
+        samplers=list(SAMPLERS),
         hearts=dict(hearts),
         latent_sd=atlas.description["diagnostics"]["latent"]["sd_of_means"],
         size=atlas.shape_model.config.size,

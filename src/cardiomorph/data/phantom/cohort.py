@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiomorph.anatomy import GROUPS, PHASES, Group, Phase
+from cardiomorph.anatomy import GROUPS, Group
 from cardiomorph.checks import checked_seed
 from cardiomorph.data.phantom.subject import make_subject
+from cardiomorph.data.sources import acdc
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import claim, ensure_folder, folder_in_place, read_json, write_json, write_text
+from cardiomorph.files import claim, ensure_folder, folder_in_place, read_json, write_json
 from cardiomorph.progress import say, track
-from cardiomorph.volume import write_nifti
 from cardiomorph.workers import worker_pool
 
 _MARK = "phantom.json"
-_FRAME: dict[Phase, int] = {"ED": 1, "ES": 12}
+_FRAMES = 1, 12
 
 
 def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int = 0, workers: int = 2) -> Path:
@@ -60,10 +60,5 @@ def _write_subject(entry: tuple[str, Group, int], output: Path, seed: int) -> No
     rng = np.random.default_rng([seed, GROUPS.index(group), number])
     subject = make_subject(group, rng)
     with folder_in_place(output / name) as place:
-        for phase in PHASES:
-            stem = f"{name}_frame{_FRAME[phase]:02d}"
-            write_nifti(place / f"{stem}.nii.gz", subject.images[phase])
-            write_nifti(place / f"{stem}_gt.nii.gz", subject.labels[phase])
-        info = {"ED": _FRAME["ED"], "ES": _FRAME["ES"], "Group": group, "NbFrame": 30}
-        write_text(place / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in info.items()))
+        acdc.write(place, name, group, subject.labels, subject.images, frames=_FRAMES, n_frames=30)
         write_json(place / "truth.json", dict(subject.truth))

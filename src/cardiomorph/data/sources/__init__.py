@@ -1,30 +1,54 @@
-"""Data sets on disk. One module each, with two functions:
+"""Data sets on disk. One module each, with what `Source` says; everything else is asked at one door, `Entry`.
 
-``recognises(folder) -> bool`` looks at names only; ``find(folder) -> list[Entry]`` lists the subjects, unread, each
-with a function that reads what there is of it. Everything else (which codes are hearts, which end is the base, what is
-refused and what doubted) is asked at one door, `Entry`. Adding a data set is one file here and one line in `SOURCES`.
+What counts as a heart, which end is the base, what is refused and what doubted is the door's business: a source only
+finds files and reads them. Adding a data set is one file here and one line in `SOURCES`, which the command line reads.
 """
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources import acdc, mnms, mnms2, nnunet
 from cardiomorph.errors import CardiomorphError
+
+if TYPE_CHECKING:
+    from cardiomorph.data.entry import Entry
 
 
 class Source(Protocol):
     """What a module of this room offers."""
 
-    def recognises(self, folder: Path) -> bool: ...
+    EXPECTED: str
+    """How a folder of this layout is known, in a few words for people."""
 
-    def find(self, folder: Path) -> list[Entry]: ...
+    def recognises(self, folder: Path) -> bool:
+        """Whether the folder has this layout. Looks at names, and at headings of tables; never at images."""
+        ...
+
+    def find(self, folder: Path) -> list[Entry]:
+        """The subjects in order of name, unread, each with a function that reads what there is of it.
+
+        That function takes other label codes, or None for what the layout takes its codes for; it returns frames as
+        they are stored, and puts what is there and cannot be read into `Subject.problems`.
+        """
+        ...
 
 
-# nnU-Net's first: a folder labelsTr with cases of ACDC would pass for a subject of ACDC.
-SOURCES: dict[str, Source] = {"nnunet": nnunet, "acdc": acdc, "mnms": mnms, "mnms2": mnms2}
+SOURCES: Final[dict[str, str]] = {
+    # nnU-Net's first: a folder labelsTr with cases of ACDC would pass for a subject of ACDC.
+    "nnunet": "cardiomorph.data.sources.nnunet",
+    "acdc": "cardiomorph.data.sources.acdc",
+    "mnms": "cardiomorph.data.sources.mnms",
+    "mnms2": "cardiomorph.data.sources.mnms2",
+}
+"""Name -> module, imported when it is first asked for, in the order in which a folder is shown to them."""
+_AND_ITS_LIKE = {"mnms": ("mnms", "mnms2")}
+
+
+def source_named(name: str) -> Source:
+    """The source of that name in `SOURCES`."""
+    return cast(Source, importlib.import_module(SOURCES[name]))
 
 
 def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]:
@@ -38,26 +62,24 @@ def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]
     """
     if not folder.is_dir():
         raise CardiomorphError("is not a folder", where=folder, fix="Give the folder that holds the data set")
-    names = _candidates(source)
-    name = next((name for name in names if SOURCES[name].recognises(folder)), None)
+    candidates = _candidates(source)
+    name = next((name for name in candidates if source_named(name).recognises(folder)), None)
     if name is None:
+        expected = "; or ".join(source_named(name).EXPECTED for name in candidates)
         raise CardiomorphError(
             "no data set of a known layout was found here",
             where=folder,
-            fix="Expected is ACDC (patientXXX/Info.cfg), M&Ms (a CSV with 'External code' and *_sa.nii.gz), "
-            "M&Ms-2 (a CSV with 'SUBJECT_CODE' and *_SA_ED.nii.gz) or nnU-Net (labelsTr). Is it a folder further in?",
+            fix=f"Expected is {expected}. Is it a folder further in?",
         )
-    entries = SOURCES[name].find(folder)
+    entries = source_named(name).find(folder)
     if not entries:
         raise CardiomorphError(f"the layout is {name}'s, but no subject was found in it", where=folder)
     return name, entries
 
 
-def _candidates(source: str) -> list[str]:
+def _candidates(source: str) -> tuple[str, ...]:
     if source == "auto":
-        return list(SOURCES)
-    if source == "mnms":
-        return ["mnms", "mnms2"]
+        return tuple(SOURCES)
     if source in SOURCES:
-        return [source]
+        return _AND_ITS_LIKE.get(source, (source,))
     raise CardiomorphError(f"there is no source format {source!r}; known are auto, {', '.join(SOURCES)}")

@@ -6,6 +6,7 @@ ED and ES are not always frames 1 and 12: Info.cfg says. Spacing stands in the h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from cardiomorph.data.sources.clinical import body, checked_phases, frame_number
 from cardiomorph.data.sources.images import stored
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import read_json
-from cardiomorph.volume import read_nifti
+from cardiomorph.files import read_json, write_text
+from cardiomorph.volume import Volume, read_nifti, write_nifti
 
 _INFO = "Info.cfg"
+EXPECTED = "ACDC (patientXXX/Info.cfg beside patientXXX_frameYY_gt.nii.gz)"
 
 
 def subject_folders(folder: Path) -> list[Path]:
@@ -77,6 +79,35 @@ def read(folder: Path, codes: Codes | None = None) -> Subject:
         doubts=size.doubts,
         problems=tuple(problems),
     )
+
+
+def write(
+    place: Path,
+    name: str,
+    group: str,
+    labels: Mapping[Phase, Volume],
+    images: Mapping[Phase, Volume],
+    body: tuple[float | None, float | None] = (None, None),
+    *,
+    frames: tuple[int, int] = (1, 2),
+    n_frames: int = 2,
+) -> None:
+    """Writes a subject's NIfTI files and Info.cfg as ACDC has them.
+
+    Args:
+        place: the subject's folder.
+        labels, images: (x, y, slice) by phase; images may be absent.
+        body: height in cm and weight in kg, as far as they are known.
+        frames: the numbers of ED and ES among the ``n_frames`` of a cycle.
+    """
+    for phase, number in zip(PHASES, frames, strict=True):
+        stem = f"{name}_frame{number:02d}"
+        write_nifti(place / f"{stem}_gt.nii.gz", labels[phase])
+        if phase in images:
+            write_nifti(place / f"{stem}.nii.gz", images[phase])
+    info = {"ED": frames[0], "ES": frames[1], "Group": group, "NbFrame": n_frames}
+    info |= {key: value for key, value in zip(("Height", "Weight"), body, strict=True) if value}
+    write_text(place / _INFO, "".join(f"{key}: {value}\n" for key, value in info.items()))
 
 
 def _says_synthetic(provenance: Path) -> bool:

@@ -27,6 +27,7 @@ from cardiomorph.volume import read_frames
 CODES: Codes = {1: Label.LV, 2: Label.MYOCARDIUM, 3: Label.RV}
 PATHOLOGY_TO_GROUP: dict[str, Group] = {"NOR": "NOR", "DCM": "DCM", "HCM": "HCM", "ARV": "RV", "MINF": "MINF"}
 _KEY = "External code"
+EXPECTED = "M&Ms (a CSV with 'External code', and *_sa_gt.nii.gz)"
 
 
 def recognises(folder: Path) -> bool:

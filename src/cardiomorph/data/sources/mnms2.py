@@ -20,6 +20,7 @@ from cardiomorph.volume import read_nifti
 
 DISEASE_TO_GROUP: dict[str, Group] = {"NOR": "NOR", "LV": "DCM", "HCM": "HCM", "RV": "RV"}
 _KEY = "SUBJECT_CODE"
+EXPECTED = "M&Ms-2 (a CSV with 'SUBJECT_CODE', and *_SA_ED_gt.nii.gz)"
 
 
 def recognises(folder: Path) -> bool:

@@ -23,6 +23,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_nifti
 
 SUBJECTS = "subjects.csv"
+EXPECTED = "nnU-Net (labelsTr)"
 _DATASET = "dataset.json"
 _CASE = re.compile(r"(?P<subject>.+)_(?P<frame>ED|ES|frame\d+)")
 
