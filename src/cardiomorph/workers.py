@@ -51,8 +51,6 @@ def worker_pool(workers: int, tasks: int, start: Callable[..., None] | None = No
     before = set(multiprocessing.active_children())
     pool = _Processes(count, partial(_begin, os.getpid(), start, given))
     try:
-        with _interruptions_held_back():
-            pool.submit(os.getpid)
         yield pool
         pool.shutdown()
     except BrokenProcessPool as error:
@@ -90,7 +88,9 @@ class _Processes(ProcessPoolExecutor):
         self.workers = workers
 
     def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
-        return super().submit(_done, work, *arguments, **named)
+        # Any of them may start a worker.
+        with _interruptions_held_back():
+            return super().submit(_done, work, *arguments, **named)
 
     def map(
         self, work: Callable[..., T], *items: Iterable[Any], timeout: float | None = None, chunksize: int = 1

@@ -149,5 +149,5 @@ def test_bad_requests_are_refused(tmp_path):
     with pytest.raises(CardiomorphError, match="two or more"):
         write_phantom_cohort(tmp_path / "x", 1)
     (tmp_path / "mine").write_text("x")
-    with pytest.raises(CardiomorphError, match="not an empty folder"):
+    with pytest.raises(CardiomorphError, match="is not empty"):
         write_phantom_cohort(tmp_path, 2)

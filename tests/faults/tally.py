@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+from cardiomorph.errors import CardiomorphError
 
 
 @dataclass
 class Tally:
-    """Faults of one kind. A fault is survived where it ended in one clear error or in the bytes of an undisturbed run."""
+    """Faults of one kind: survived where one ended in one clear error, or in the bytes of an undisturbed run."""
 
     kind: str
     survived: int = 0
@@ -24,6 +26,23 @@ class Tally:
             self.survived += 1
         else:
             self.lost.append(problem)
+
+
+def outcome(work: Callable[[], object], wanted: object = None, says: str = "") -> str | None:
+    """What is wrong with how work on something damaged ends; None where it is one clear error or as wanted.
+
+    Args:
+        wanted: the result of undisturbed work; any will do if None.
+        says: what the error must say.
+    """
+    try:
+        found = work()
+    except CardiomorphError as error:
+        text = str(error)
+        return None if text.isprintable() and says in text else f"the error is {text!r}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None if wanted is None or found == wanted else "read as good"
 
 
 def table(tallies: Iterable[Tally]) -> str:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import torch
 
-from cardiomorph.data.cohort import prepare_cohort
+from cardiomorph.anatomy import GROUPS
+from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
-from cardiomorph.files import write_json, write_text
+from cardiomorph.evaluation.examination import ExaminationConfig, Record, examine_all
+from cardiomorph.evaluation.hearts import cohort_hearts
+from cardiomorph.files import digest, write_json, write_text
 from cardiomorph.files.leftovers import is_leftover
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import save_model
@@ -26,6 +29,7 @@ from cardiomorph.synthesis.reconstruct import reconstruct
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.training.augmentation import AugmentationConfig
 from cardiomorph.training.shape import ShapeTrainingConfig, train_shape
+from conftest import hearts_of, write_acdc_subject
 
 REQUEST = SynthesisRequest(sources=("virtual",), parents=2, targets=("DCM",), images=False, seed=3)
 TRAINING = ShapeTrainingConfig(
@@ -39,7 +43,7 @@ FACTS = {
     "name": "tiny", "licence": "CC0-1.0", "data": "Phantoms.", "use": "For tests.", "attribution": "",
     "commands": ["make"], "limits": ["none"], "patients": False,
 }  # fmt: skip
-SUBJECTS_PER_GROUP = 4
+_MEMORISATION = ("share_too_close", "to_training", "to_heldout", "membership_auc")
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,30 @@ class World:
 def make_world(root: Path) -> World:
     """Everything that the commands below read, in ``root``: an atlas of labels only, so that it is quick."""
     world = World(root)
-    write_phantom_cohort(world.phantom, SUBJECTS_PER_GROUP, seed=1, workers=1)
-    prepare_cohort(world.phantom, world.cohort, workers=1)
+    for number, (group, variant) in enumerate(((g, v) for g in GROUPS for v in range(3)), start=1):
+        write_acdc_subject(world.dataset / f"patient{number:03d}", group, hearts_of(group, variant), seed=number)
+    prepare_cohort(world.dataset, world.cohort, workers=1)
     torch.manual_seed(0)
     save_model(world.shape, "shape", LabelVAE(LabelVAEConfig(width=2, latent_dims=4, bottleneck=8)))
     build_atlas(world.cohort, world.atlas, shape=world.shape)
     build_atlas(world.cohort, world.shared, shape=world.shape, share=True)
     synthesize(Atlas(world.atlas), world.hearts, REQUEST)
-    write_json(world.root / "facts.json", FACTS)
-    write_text(world.root / "LICENCE", "free\n")
-    evaluate(world.hearts, world.report, against=world.cohort, workers=1)
+    for folder in (world.root, world.papers):
+        write_json(folder / "facts.json", FACTS)
+        write_text(folder / "LICENCE", "free\n")
+    write_json(world.report / "metrics.json", {f"memorisation.label_{key}": 0.05 for key in _MEMORISATION})
+    wrote = {"metrics.json": digest(world.report / "metrics.json")}
+    told = {"synthesis": {"atlas": Atlas(world.shared).identity}, "files": wrote}
+    write_json(world.report / "evaluation.json", told, seal=True)
+    examined(Cohort(world.cohort), world.records)
     train_shape(world.cohort, world.run, config=TRAINING)
     return world
+
+
+def examined(cohort: Cohort, folder: Path) -> tuple[list[Record], dict[str, str]]:
+    """Records of two hearts."""
+    config = ExaminationConfig(slice_spacing_mm=10.0)
+    return examine_all(cohort_hearts(cohort, cohort.ids()[:2]), folder / "own", config, workers=1)
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,10 @@ COMMANDS: dict[str, Command] = {
         lambda w, out: synthesize(Atlas(w.atlas), out, REQUEST), before=lambda w, out: _damaged(w.hearts, out)
     ),
     "synthesize --recreate": Command(lambda w, out: recreate(_provenance(w), Atlas(w.atlas), out)),
+    "synthesize --recreate, one there": Command(
+        lambda w, out: recreate(_provenance(w), Atlas(w.atlas), out),
+        before=lambda w, out: shutil.copytree(w.hearts, out),
+    ),
     "atlas": Command(lambda w, out: build_atlas(w.cohort, out, shape=w.shape)),
     "atlas, one there": Command(
         lambda w, out: build_atlas(w.cohort, out, shape=w.shape), before=lambda w, out: shutil.copytree(w.shared, out)
@@ -119,7 +139,7 @@ COMMANDS: dict[str, Command] = {
         same=("metrics.json", "measures.csv", "groups.csv", "comparison.csv", "evaluation.json"),
     ),
     "phantom": Command(lambda w, out: write_phantom_cohort(out, 2, seed=2, workers=1)),
-    "prepare": Command(lambda w, out: prepare_cohort(w.phantom, out, workers=1)),
+    "prepare": Command(lambda w, out: prepare_cohort(w.dataset, out, workers=1)),
 }
 
 

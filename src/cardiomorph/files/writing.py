@@ -97,9 +97,13 @@ def write_json(path: Path, value: Any, *, seal: bool = False) -> None:
     Args:
         seal: adds a digest of the content, which `read_record` checks; ``value`` must be an object.
     """
+    write_text(path, json_text(value, seal=seal))
+
+
+def json_text(value: Any, *, seal: bool = False) -> str:
+    """What `write_json` writes."""
     plain = _finite(value)
-    text = json.dumps(sealed(plain) if seal else plain, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    return json.dumps(sealed(plain) if seal else plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -109,18 +109,25 @@ def model_config(folder: Path, role: str) -> BaseModel:
     return _described(Path(folder), role).config
 
 
+def _layout(described: _Described, folder: Path) -> dict[str, tuple[torch.Size, bool]]:
+    """Shapes of a network's tensors, and which are floating-point numbers, without memory: it may be of any size."""
+    try:
+        with torch.device("meta"):
+            state = described.model_type(described.config).state_dict()
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        raise CardiomorphError(
+            "describes a network that no computer holds", where=folder / DESCRIPTION, fix=_COPY_AGAIN
+        ) from error
+    return {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
+
+
 def _load(folder: Path, role: str, device: str) -> nn.Module:
     described = _described(folder, role)
-    model_type, config, wanted = described.model_type, described.config, described.sha256
     weights = folder / WEIGHTS
     state = read_tensors(weights)
-    if wanted is not None and digest(weights) != wanted:
+    if described.sha256 is not None and digest(weights) != described.sha256:
         raise CardiomorphError("are not the weights that model.json describes", where=weights, fix=_COPY_AGAIN)
-    # Without memory first: a description may ask for a network of any size.
-    with torch.device("meta"):
-        empty = {
-            key: (value.shape, value.is_floating_point()) for key, value in model_type(config).state_dict().items()
-        }
+    empty = _layout(described, folder)
     found = {key: (value.shape, value.is_floating_point()) for key, value in state.items()}
     if found != empty:
         first = next(key for key in {**empty, **found} if empty.get(key) != found.get(key))
@@ -129,7 +136,7 @@ def _load(folder: Path, role: str, device: str) -> nn.Module:
         )
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise CardiomorphError("holds weights that are not finite", where=weights, fix="Train the model again")
-    model = model_type(config)
+    model = described.model_type(described.config)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     return model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 

@@ -18,7 +18,7 @@ from cardiomorph.data.sources.nnunet import SUBJECTS
 from cardiomorph.data.subject import Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import ensure_folder, folder_in_place, read_record, write_csv, write_json
+from cardiomorph.files import ensure_folder, folder_in_place, read_record, refuse_unless_empty, write_csv, write_json
 from cardiomorph.progress import say, track
 from cardiomorph.volume import Volume, write_nifti
 
@@ -41,8 +41,7 @@ def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | No
     if layout not in ("nnunet", "acdc"):
         raise CardiomorphError(f"there is no export format {layout!r}", fix="Choose nnunet or acdc")
     output = Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise CardiomorphError("is not empty", where=output, fix="Choose an empty output folder")
+    refuse_unless_empty(output)
     synthetic = find_subjects(Path(synth), "acdc")[1]
     originals = find_subjects(Path(real))[1] if real else []
     clash = {entry.id for entry in synthetic} & {entry.id for entry in originals}

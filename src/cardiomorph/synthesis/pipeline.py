@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +23,10 @@ from cardiomorph.files import (
     digest,
     ensure_folder,
     folder_in_place,
+    json_text,
     read_json,
     read_record,
+    read_text,
     settle,
     unsealed,
     validated,
@@ -51,6 +53,7 @@ class Provenance(BaseModel):
     job: HeartJob
     atlas: str
     threads: int | None = Field(None, ge=1, le=4096)
+    backend: Literal["torch"] = "torch"
     parent_sha256: str | None = None
     files: dict[str, str] | None = None
 
@@ -157,7 +160,10 @@ def _missing(wanted: Sequence[HeartJob], atlas: Atlas, output: Path) -> Iterator
 def _problem(folder: Path, job: HeartJob, atlas: Atlas) -> str | None:
     """Why a heart on disk is not what it should be; None where it is."""
     try:
-        known = validated(Provenance, read_record(folder / _PROVENANCE), folder / _PROVENANCE)
+        facts = read_record(folder / _PROVENANCE)
+        known = validated(Provenance, facts, folder / _PROVENANCE)
+        if read_text(folder / _PROVENANCE) != json_text(facts, seal=True):
+            return f"is damaged ({_PROVENANCE})"
         if known.job != job or known.atlas != atlas.identity:
             return "is another heart"
         if known.files is None:

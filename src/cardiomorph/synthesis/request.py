@@ -47,9 +47,7 @@ class SynthesisRequest(BaseModel):
 
     targets: tuple[str, ...] = Field(DISEASES, description='groups; "all" are the four diseases')
     sources: tuple[Name, ...] = Field(
-        (ALL,),
-        description='healthy subjects; "all" are those of the training split, "virtual" are nobody',
-        min_length=1,
+        (ALL,), description='healthy subjects; "all" are those of the training split, "virtual" are nobody'
     )
     parents: int = Field(8, ge=1, le=_MANY, description='how many healthy hearts "virtual" draws')
     versions: int = Field(
@@ -85,6 +83,8 @@ class SynthesisRequest(BaseModel):
     @field_validator("sources", mode="after")
     @classmethod
     def _each_source_once(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        if not sources:
+            raise ValueError("name at least one source")
         return tuple(dict.fromkeys(sources))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -31,6 +32,7 @@ from cardiomorph.files import (
     explained,
     read_record,
     settle,
+    validated,
     write_bytes,
     write_json,
     write_text,
@@ -42,6 +44,13 @@ from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.pictures import write_curves, write_picture
 
 _CHECKPOINT, _RUN = "checkpoint.safetensors", "run.json"
+
+
+class _Run(BaseModel):
+    """What run.json holds."""
+
+    settings: dict[str, Any]
+    environment: dict[str, Any]
 
 
 def environment(hardware: Hardware) -> dict[str, Any]:
@@ -83,10 +92,9 @@ class RunFolder:
             raise CardiomorphError(
                 "holds a run already", where=self.path, fix="Go on with --resume, or choose another folder"
             )
-        before = read_record(started, "settings")["settings"]
+        before = validated(_Run, read_record(started), started).settings
         if before != settings:
-            known = before if isinstance(before, dict) else {}
-            changed = sorted(k for k in known.keys() | settings.keys() if known.get(k) != settings.get(k))
+            changed = sorted(k for k in before.keys() | settings.keys() if before.get(k) != settings.get(k))
             raise CardiomorphError(
                 f"this run was started with other settings ({', '.join(changed)})",
                 where=started,

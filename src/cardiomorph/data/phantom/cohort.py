@@ -12,7 +12,7 @@ from cardiomorph.checks import checked_seed
 from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.data.sources import acdc
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import ensure_folder, folder_in_place, read_json, write_json
+from cardiomorph.files import claim, ensure_folder, folder_in_place, read_json, write_json
 from cardiomorph.progress import say, track
 from cardiomorph.workers import worker_pool
 
@@ -48,11 +48,9 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
 
 
 def _claim(output: Path, mark: dict[str, int]) -> None:
-    if (output / _MARK).exists():
-        if read_json(output / _MARK) != mark:
-            raise CardiomorphError("holds another phantom cohort", where=output, fix="Choose another folder")
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise CardiomorphError("is not an empty folder", where=output, fix="Choose an empty output folder")
+    claim(output, _MARK)
+    if (output / _MARK).exists() and read_json(output / _MARK) != mark:
+        raise CardiomorphError("holds another phantom cohort", where=output, fix="Choose another folder")
     ensure_folder(output)
     write_json(output / _MARK, mark)
 

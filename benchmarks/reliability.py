@@ -1,0 +1,59 @@
+"""What reliability costs: a synthesis with everything flushed to the disk, digested and checked, and without.
+
+    python benchmarks/reliability.py [ATLAS [HEARTS [REPEATS]]]
+
+Both make the same hearts in turn, and each turn begins with opening the atlas. Prints seconds a heart, and the ratio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import find_atlas
+from cardiomorph.synthesis.pipeline import synthesize
+from cardiomorph.synthesis.request import SynthesisRequest
+
+
+@contextlib.contextmanager
+def without_reliability() -> Iterator[None]:
+    """Nothing is flushed, no heart's file and no atlas's file is digested."""
+    with contextlib.ExitStack() as stack:
+        for module in ("folders", "writing"):
+            stack.enter_context(mock.patch(f"cardiomorph.files.{module}.flush_to_disk", lambda path: None))
+        stack.enter_context(mock.patch("cardiomorph.synthesis.pipeline.digest", lambda path: ""))
+        stack.enter_context(mock.patch.object(Atlas, "_checked", lambda self, name: self.folder / name))
+        yield
+
+
+def seconds(atlas: Path, request: SynthesisRequest) -> float:
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        began = time.perf_counter()
+        synthesize(Atlas(atlas), Path(folder) / "hearts", request)
+        return time.perf_counter() - began
+
+
+def main(name: str, hearts: int, repeats: int) -> None:
+    atlas = find_atlas(name)
+    request = SynthesisRequest(sources=("virtual",), parents=hearts, targets=("HCM",))
+    seconds(atlas, request)
+    with_, without = [], []
+    for _ in range(repeats):
+        with_.append(seconds(atlas, request) / hearts)
+        with without_reliability():
+            without.append(seconds(atlas, request) / hearts)
+    a, b = statistics.median(with_), statistics.median(without)
+    ratios = statistics.median(x / y for x, y in zip(with_, without, strict=True))
+    print(f"{name}, {hearts} hearts, {repeats} times: {a:.3f} s a heart, {b:.3f} without; ratio {ratios:.3f}")
+
+
+if __name__ == "__main__":
+    given = [*sys.argv[1:], *("acdc-small", "8", "7")[len(sys.argv) - 1 :]]
+    main(given[0], int(given[1]), int(given[2]))
