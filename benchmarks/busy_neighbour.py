@@ -1,9 +1,9 @@
-"""Painting one heart beside a process that keeps every processor busy, with OpenMP's threads spinning or asleep.
+"""Painting one heart beside a process that keeps a processor busy, with OpenMP's threads spinning or asleep.
 
     python benchmarks/busy_neighbour.py [ATLAS]
 
-Four rounds in processes of their own, so that OpenMP reads its environment: alone and beside the neighbour, with its own
-waiting policy and with the one that `import cardiomorph` sets. Every figure is a median of rounds in turns.
+In processes of their own, so that OpenMP reads its environment: alone and beside the neighbour, with threads that spin and
+with the policy that `import cardiomorph` sets. Every figure is a median of rounds in turns.
 """
 
 from __future__ import annotations
