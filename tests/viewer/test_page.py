@@ -125,6 +125,46 @@ def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
+def test_the_heart_is_not_mirrored(open_page, address, shipped):
+    """In NIfTI's world the RV lies to the heart's right, the apex below, and the anterior wall (y = 0) in front."""
+    page = open_page(address)
+    facts = page.evaluate(
+        """cardiomorph.first.view.nv.meshes.map(({ name, pts, tris }) => {
+            const at = (index) => [...pts.slice(3 * index, 3 * index + 3)];
+            let volume = 0;
+            for (let t = 0; t < tris.length; t += 3) {
+                const [a, b, c] = [at(tris[t]), at(tris[t + 1]), at(tris[t + 2])];
+                volume += (a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2])
+                    + a[2] * (b[0] * c[1] - b[1] * c[0])) / 6;
+            }
+            const mean = (axis) => pts.filter((_, i) => i % 3 === axis).reduce((sum, p) => sum + p, 0) / (pts.length / 3);
+            return { name, volume, centre: [0, 1, 2].map(mean) };
+        })"""
+    )
+    mesh = {fact["name"]: fact for fact in facts}
+    choice = Choice(**json.loads(page.evaluate("new URLSearchParams(location.hash.slice(1)).get('heart')")))
+    labels = shipped.shape(choice).labels["ED"]
+    columns = {name: np.argwhere(labels == code)[:, 1].mean() for name, code in (("RV", 1), ("LV", 3))}
+    assert columns["RV"] < columns["LV"]
+    assert mesh["RV"]["centre"][0] > mesh["LV"]["centre"][0] + 10
+    widest = np.argmax((labels == 3).sum(axis=(1, 2)))
+    assert (widest < labels.shape[0] / 2) == (mesh["LV"]["centre"][2] > 0), "the base is above, the apex below"
+    assert all(fact["volume"] > 0 for fact in facts), "triangles face outwards"
+    affine = page.evaluate("cardiomorph.first.view.nv.volumes[0].hdr.affine")
+    assert np.linalg.det(np.array(affine)[:3, :3]) < 0
+    assert np.all(np.diag(affine)[:3] < 0)
+    settled(page)
+    rv, lv = (np.argwhere(_coloured(pixels(page), colour)).mean(axis=0) for colour in ("blue", "red"))
+    assert rv[1] < lv[1], "the RV stands on the left of the short axis"
+
+
+def _coloured(picture, colour):
+    """Where the short axis (the upper left quarter) is blue, as the RV is, or red, as the LV is."""
+    quarter = picture[: picture.shape[0] // 2, : picture.shape[1] // 2]
+    red, blue = quarter[..., 0], quarter[..., 2]
+    return blue - red > 0.2 if colour == "blue" else red - blue > 0.2
+
+
 def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, address):
     page = open_page(address)
     page.get_by_label("Disease").select_option("DCM")

@@ -35,7 +35,7 @@ export class App {
   private readonly ends = new Latest<Choice>((choice) => this.loadEnds(choice));
   private readonly recipes = new Latest<Choice>(async (choice) => this.showRecipe(choice));
   private readonly recipe = el("div", { class: "recipe" });
-  private first!: Side;
+  first!: Side;
   private second: Side | null = null;
 
   constructor(private readonly root: HTMLElement, private readonly source: Source, private readonly atlas: Atlas, latent: Latent) {

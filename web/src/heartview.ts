@@ -57,6 +57,9 @@ export class HeartView {
       loadingText: "",
       logLevel: "error",
       isSliceMM: true,
+      // The heart's right, where the RV is, stands on the screen's left, as in every short-axis picture.
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
     });
   }
 
@@ -111,7 +114,7 @@ export class HeartView {
 
   /** Moves the crosshair by voxels: columns, rows, slices. */
   step(columns: number, rows: number, slices: number): void {
-    this.nv.moveCrosshairInVox(columns, -rows, -slices);
+    this.nv.moveCrosshairInVox(-columns, -rows, -slices);
   }
 
   private dress(): void {

@@ -24,7 +24,10 @@ const root = document.querySelector<HTMLElement>("#app")!;
 try {
   const from = source();
   const [atlas, latent] = [await from.atlas(), await from.latent()];
-  await new App(root, from, atlas, latent).start();
+  const app = new App(root, from, atlas, latent);
+  // For the browser's console and for tests.
+  Object.assign(window, { cardiomorph: app });
+  await app.start();
 } catch (error) {
   root.append(el("p", { class: "problem", role: "alert" }, (error as Error).message));
 }
