@@ -66,7 +66,6 @@ export class App {
     this.root.append(this.header(), el("main", {}, this.controls.panel, this.centre(), this.tabs.element));
     this.first = await this.side("Heart");
     this.keys();
-    new ResizeObserver(() => [this.first, this.second].forEach((side) => side?.view.resized())).observe(this.stage);
     addEventListener("popstate", () => void this.restore(this.asked()));
     await this.restore(this.state);
     document.body.dataset["ready"] = "true";
@@ -135,9 +134,10 @@ export class App {
     const element = el("div", { class: "side" }, caption, views);
     this.stage.append(element);
     const view = await new HeartView(canvas).attach();
+    new ResizeObserver(() => view.resized()).observe(views);
     const side = new Side(view, this.source, {
       arrived: (scene) => {
-        caption.textContent = `${name === "Heart" ? "Heart" : "Compared with"}: ${captionOf(scene.choice)}`;
+        caption.title = caption.textContent = `${name === "Heart" ? "Heart" : "Compared with"}: ${captionOf(scene.choice)}`;
         this.arrived();
       },
       failed: (error) => this.failed(error),

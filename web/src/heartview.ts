@@ -49,6 +49,7 @@ export class HeartView {
   private placed = false;
   private drawn: Slices | null = null;
   private wanted: Place3 | null = null;
+  private linked: HeartView | null = null;
   private readonly over = el("div", { class: "over" });
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -106,6 +107,7 @@ export class HeartView {
     if (!this.placed) {
       nv.scene.crosshairPos = this.wanted ?? middleOfLv(drawn.labels);
       this.placed = true;
+      this.linked?.go(this.position);
       this.lay(look.layout);
     }
   }
@@ -148,7 +150,8 @@ export class HeartView {
     };
     follow(this, other);
     follow(other, this);
-    other.go(this.position);
+    this.linked = other;
+    if (this.placed) other.go(this.position);
   }
 
   private go(position: Place3): void {

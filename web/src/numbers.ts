@@ -16,8 +16,9 @@ export function measures(atlas: Atlas, choice: Choice, scene: Scene, parent: Sce
       el("td", { "data-measure": measure.key }, `${number(value)} ${measure.unit}`),
     ];
     if (other !== null) cells.push(el("td", { class: "other" }, number(valueOf(other, measure.key))));
-    const picture = distribution(measure, clouds(atlas, choice, measure.key), healthy, value, referenceHearts(atlas));
-    return el("tr", {}, ...cells, el("td", { class: "picture" }, picture as unknown as HTMLElement));
+    const groups = clouds(atlas, choice, measure.key);
+    const picture = groups.length ? distribution(measure, groups, healthy, value, referenceHearts(atlas)) : null;
+    return el("tr", {}, ...cells, el("td", { class: "picture" }, picture));
   });
   return el("table", { class: "measures" }, el("tbody", {}, ...rows));
 }
