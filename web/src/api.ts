@@ -304,7 +304,7 @@ export class FrozenSource implements Source {
 
   private key({ target, severity }: Choice): string {
     const distance = (one: number): number => Math.abs(one - severity);
-    const nearest = this.severities.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+    const nearest = this.severities.reduce((a, b) => (distance(b) <= distance(a) ? b : a));
     const { targets } = this.frozen.atlas;
     return `${targets.includes(target) ? target : targets[0]!}/${nearest}`;
   }

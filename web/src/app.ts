@@ -33,7 +33,7 @@ export class App {
   private readonly problem = el("p", { class: "problem", role: "alert", hidden: true });
   private readonly remark = el("p", { class: "remark", role: "status", hidden: true });
   private readonly differs = el("li", { hidden: true }, swatch(DIFFERENCE), "labels differ");
-  private readonly stage = el("section", { class: "stage", "aria-label": "Views" });
+  private readonly stage = el("section", { class: "stage", "aria-label": "Pictures" });
   private readonly ends = new Latest<Choice>((choice) => this.loadEnds(choice));
   private readonly recipes = new Latest<Choice>(async (choice) => this.showRecipe(choice));
   private readonly recipe = el("div", { class: "recipe" });
