@@ -137,7 +137,8 @@ def test_the_heart_is_not_mirrored(open_page, address, shipped):
                 volume += (a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2])
                     + a[2] * (b[0] * c[1] - b[1] * c[0])) / 6;
             }
-            const mean = (axis) => pts.filter((_, i) => i % 3 === axis).reduce((sum, p) => sum + p, 0) / (pts.length / 3);
+            const sum = (axis) => pts.filter((_, i) => i % 3 === axis).reduce((all, p) => all + p, 0);
+            const mean = (axis) => sum(axis) / (pts.length / 3);
             return { name, volume, centre: [0, 1, 2].map(mean) };
         })"""
     )
@@ -321,6 +322,18 @@ def test_the_api_has_a_page_that_loads_nothing_from_elsewhere(chromium, address)
     page.close()
 
 
+def test_the_page_of_the_api_sends_the_token(chromium, serve, shipped):
+    page = chromium.new_page()
+    page.goto(f"{serve(create_app(shipped, token='s3cret'))}docs")
+    page.get_by_label("Token").fill("s3cret")
+    page.locator("#operations-default-atlas_api_atlas_get .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    with page.expect_response(re.compile("api/atlas$")) as answer:
+        page.get_by_role("button", name="Execute").click()
+    assert answer.value.status == 200
+    page.close()
+
+
 def test_the_exported_page_opens_from_disk_and_offline(open_page, shipped, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(frozen_page(shipped, source="virtual002", severities=(0.0, 1.0), targets=("DCM", "RV")))
@@ -351,7 +364,8 @@ def beat_volume(page):
     return page.evaluate(
         """(async () => {
             const { source, state } = cardiomorph;
-            for await (const { labels } of source.beat(state.choice)) return labels.values.filter((one) => one === 3).length;
+            const { value } = await source.beat(state.choice).next();
+            return value.labels.values.filter((one) => one === 3).length;
         })()"""
     )
 
@@ -440,7 +454,10 @@ def test_a_server_that_is_gone_is_said_and_asked_again(chromium, address):
     page.get_by_label("Severity").fill("1")
     page.get_by_text("the server does not answer; trying again").wait_for()
     assert page.locator(".status").inner_text() == shown
-    same = """cardiomorph.first.labels.ED.values.every((one, at) => one === cardiomorph.first.scene.phases.ED.labels.values[at])"""
+    same = """(() => {
+        const { labels, scene } = cardiomorph.first;
+        return labels.ED.values.every((one, at) => one === scene.phases.ED.labels.values[at]);
+    })()"""
     until(page, same)
     page.unroute("**/api/scene")
     until(page, "document.querySelector('.status').textContent.includes('_v01:')")

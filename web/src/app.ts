@@ -222,7 +222,7 @@ export class App {
       const range: [number, number] = phase === "ED" ? [4, 18] : [6, 24];
       const figure = bullseye(scene.phases[phase].aha_mm, range, title);
       const bar = colourBar("mm", range, (value) => shade(value, range));
-      return el("figure", { class: "bullseye" }, figure as unknown as HTMLElement, bar, el("figcaption", {}, title));
+      return el("figure", { class: "bullseye" }, figure as unknown as HTMLElement, bar, el("figcaption", {}, `${title}: base outside, apex inside, anterior on top, septum left`));
     });
   }
 

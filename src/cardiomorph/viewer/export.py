@@ -78,7 +78,14 @@ def _folded(frozen: dict[str, Any]) -> str:
     data = json.dumps(frozen, separators=(",", ":")).replace("<", "\\u003c")
     html = re.sub(r'<script type="module"[^>]*></script>', "", html)
     html = re.sub(
-        r'<link rel="stylesheet"[^>]* href="([^"]+)">', lambda found: f"<style>{(PAGE / found[1]).read_text()}</style>", html
+        r'<link rel="stylesheet"[^>]* href="([^"]+)">',
+        lambda found: f"<style>{(PAGE / found[1]).read_text()}</style>",
+        html,
     )
     tail = f'<script type="application/json" id="frozen">{data}</script><script type="module">{script}</script></body>'
     return html.replace("</body>", tail)
+
+
+def _style(link: re.Match[str]) -> str:
+    """The style sheet that a link names."""
+    return f"<style>{(PAGE / link[1]).read_text()}</style>"
