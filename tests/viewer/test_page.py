@@ -18,7 +18,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas, shipped_atlases
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.viewer.export import frozen_page
-from cardiomorph.viewer.server import create_app
+from cardiomorph.viewer.server import PAGE, create_app
 from cardiomorph.viewer.stage import Choice, Stage
 
 pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
@@ -496,6 +496,26 @@ def test_the_crosshair_begins_in_the_lv_and_compared_hearts_share_the_level(open
     assert "healthy parent" in page.locator(".caption").nth(1).inner_text()
     page.get_by_label("mark where the labels differ").check()
     assert page.locator(".foot .legend").get_by_text("labels differ").is_visible()
+
+
+def test_numbers_and_views_say_what_they_are(open_page, address, shipped):
+    page = open_page(address)
+    settled(page)
+    counts = shipped.atlas.description["groups"]
+    legend = page.locator("[role=tabpanel] .legend").inner_text()
+    assert f"(n = {counts['NOR']})" in legend
+    assert f"(n = {counts['DCM']})" in legend
+    assert "real" not in page.locator(".facts").inner_text()
+    segments = shipped.scene(Choice(target="DCM", severity=0.5)).aha["ED"].values()
+    assert number_of(page, "wall_segment_max_mm") == pytest.approx(max(s for s in segments if s is not None), abs=0.06)
+    marks = page.locator(".over").inner_text()
+    assert all(word in marks for word in ("Short axis", "of 32 from the base", "septal / RV", "lateral", "apex", "20 mm"))
+
+
+def test_script_and_style_are_named_by_their_content():
+    names = re.findall(r'(?:src|href)="\./(assets/[^"]+)"', (PAGE / "index.html").read_text())
+    assert len(names) == 2
+    assert all(re.fullmatch(r"assets/viewer-[\w-]{8}\.(js|css)", name) and (PAGE / name).is_file() for name in names)
 
 
 def test_a_phone_shows_one_column_and_cuts_nothing_off(open_page, address):
