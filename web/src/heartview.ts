@@ -109,6 +109,9 @@ export class HeartView {
       this.placed = true;
       this.linked?.go(this.position);
       this.lay(look.layout);
+    } else {
+      // Another heart has another length: the views have moved.
+      requestAnimationFrame(() => this.mark());
     }
   }
 
