@@ -509,7 +509,9 @@ def test_numbers_and_views_say_what_they_are(open_page, address, shipped):
     segments = shipped.scene(Choice(target="DCM", severity=0.5)).aha["ED"].values()
     assert number_of(page, "wall_segment_max_mm") == pytest.approx(max(s for s in segments if s is not None), abs=0.06)
     marks = page.locator(".over").inner_text()
-    assert all(word in marks for word in ("Short axis", "of 32 from the base", "septal / RV", "lateral", "apex", "20 mm"))
+    assert all(
+        word in marks for word in ("Short axis", "of 32 from the base", "septal / RV", "lateral", "apex", "20 mm")
+    )
 
 
 def test_script_and_style_are_named_by_their_content():
