@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
+from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.slices import Slices
 from cardiomorph.errors import CardiomorphError
@@ -48,7 +49,7 @@ class ImageTrainingConfig(BaseModel):
 
     model: ImageModelConfig = ImageModelConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    steps: int = Field(60_000, ge=1)
+    steps: int = Field(60_000, ge=1, le=10**9)
     batch_size: int = Field(16, ge=2)
     generator_rate: float = Field(1e-4, gt=0, description="learning rate of encoder and generator")
     discriminator_rate: float = Field(4e-4, gt=0)
@@ -65,7 +66,7 @@ class ImageTrainingConfig(BaseModel):
     average_decay: float = Field(0.999, ge=0, lt=1, description="exponential moving average of the weights; 0: none")
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Precision = "auto"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
 
 IMAGE_PRESETS: dict[str, ImageTrainingConfig] = {
