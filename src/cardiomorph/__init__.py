@@ -8,7 +8,12 @@ Everything the command line does is one import away, and loaded when first used:
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+# OpenMP's threads spin while they wait; beside one busy process that made painting some twenty times slower
+# (benchmarks/busy_neighbour.py). Asleep they cost nothing. It counts only before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "Atlas": "latent.atlas",

@@ -19,6 +19,8 @@ class Label(IntEnum):
 
 
 N_CLASSES: Final = len(Label)
+CLASS_NAMES: Final = tuple(label.name.lower() for label in Label)
+"""By code. What a model, a cohort and an atlas were made for stands in each by these names."""
 STRUCTURES: Final = (Label.RV, Label.MYOCARDIUM, Label.LV)
 
 Phase = Literal["ED", "ES"]

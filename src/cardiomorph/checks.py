@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from cardiomorph.errors import CardiomorphError
@@ -52,6 +53,18 @@ def checked_seed(seed: int) -> int:
 def checked_count(count: int, what: str) -> int:
     """How many of something there shall be. Raises `CardiomorphError` where it is below one or no whole number."""
     return _at_least(count, 1, what)
+
+
+def check_same_classes(
+    ours: Sequence[str], our_name: str, theirs: Sequence[str], their_name: str, where: Path | str | None = None
+) -> None:
+    """Raises `CardiomorphError` where label codes do not mean the same on two sides that meet."""
+    if tuple(ours) != tuple(theirs):
+        raise CardiomorphError(
+            f"{our_name} has the classes {', '.join(ours)}, {their_name} {', '.join(theirs)}; they must be the same",
+            where=where,
+            fix="Use those that were made for each other",
+        )
 
 
 def _at_least(value: object, least: int, what: str) -> int:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from cardiomorph.models import neighbourhoods
-from cardiomorph.models.neighbourhoods import LabelMap, check_codes_fit, neighbourhood_codes
+from cardiomorph.models.neighbourhoods import LabelMap, codes_fit, neighbourhood_codes
 from cardiomorph.models.spade import ImageModel, ImageModelConfig, Spade
 
 
@@ -73,7 +73,17 @@ def test_a_label_that_is_no_class_is_refused_and_not_taken_for_another(label):
         neighbourhood_codes(labels)
 
 
-def test_more_classes_than_fit_are_refused():
-    check_codes_fit(4)
+def test_more_classes_than_fit_have_no_codes_and_are_painted_pixel_by_pixel():
+    assert codes_fit(4)
+    assert not codes_fit(5)
     with pytest.raises(ValueError, match="neighbourhoods of 5 classes do not fit"):
-        check_codes_fit(5)
+        neighbourhood_codes(blobs(), 5)
+    config = ImageModelConfig(width=2, hidden=4, style_dims=3, size=32, classes=("background", "a", "b", "c", "d"))
+    model = ImageModel(config).eval()
+    labels = blobs()
+    labels[:, 26:, :5] = 4
+    assert labels.max() == 4
+    assert LabelMap(labels, 5).table is None
+    style = torch.randn(3, 3)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.painter().paint(style, labels), model.paint(style, labels), rtol=0, atol=1e-6)

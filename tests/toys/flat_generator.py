@@ -6,10 +6,13 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from cardiomorph.anatomy import CLASS_NAMES
+
 
 class FlatConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     size: int = 128
+    classes: tuple[str, ...] = CLASS_NAMES
     style_dims: int = 1
     noise: bool = False
 

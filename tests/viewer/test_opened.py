@@ -9,13 +9,18 @@ import pytest
 
 from cardiomorph.cli import app
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_record, write_json
+from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.synthesis.build import parents_of
 from cardiomorph.synthesis.pipeline import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.viewer.opened import opened
+from cardiomorph.viewer.recipe import recipe
 from cardiomorph.viewer.run import is_loopback, serve
 from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.wire import atlas_facts, latent_facts
+from cardiomorph.volume import read_nifti
 
 
 @pytest.fixture
@@ -40,17 +45,17 @@ def test_a_synthesis_brings_its_hearts_and_finds_its_atlas(hearts, atlas):
 
 
 def test_a_moved_synthesis_finds_the_atlas_beside_it(hearts, atlas):
-    mark = json.loads((hearts / "synthesis.json").read_text())
-    (hearts / "synthesis.json").write_text(json.dumps(mark | {"atlas_folder": "/nowhere/atlas"}))
+    mark = read_record(hearts / "synthesis.json")
+    write_json(hearts / "synthesis.json", mark | {"atlas_folder": "/nowhere/atlas"}, seal=True)
     with pytest.raises(CardiomorphError, match="not there any more"):
         opened(hearts)
     old = hearts.parent / "atlas"
     shutil.copytree(atlas.folder, old)
-    description = json.loads((old / "atlas.json").read_text())
-    (old / "atlas.json").write_text(json.dumps(description | {"format": 1}))
+    description = read_record(old / "atlas.json")
+    write_json(old / "atlas.json", description | {"format": 1}, seal=True)
     with pytest.raises(CardiomorphError, match="not there any more"):
         opened(hearts)
-    (old / "atlas.json").write_text(json.dumps(description))
+    write_json(old / "atlas.json", description, seal=True)
     assert opened(hearts).atlas.folder == hearts.parent / "atlas"
 
 
@@ -84,20 +89,34 @@ def test_anything_else_is_an_error_that_names_it(given, tmp_path):
         opened(tmp_path / given)
 
 
-def test_a_cohort_brings_subjects_of_every_group(atlas, cohort):
-    stage = Stage(atlas)
-    stage.adopt(parents_of(cohort, atlas))
-    try:
-        groups = [group for group, _ in stage.subjects.values()]
-        assert groups[:3] == ["NOR"] * 3
-        assert set(groups) == {"NOR", "DCM", "HCM", "MINF", "RV"}
-        ill = next(name for name, (group, _) in stage.subjects.items() if group == "RV")
-        scene = stage.scene(Choice(source=ill, target="DCM", severity=0))
-        np.testing.assert_array_equal(scene.drawn.trajectory.codes["ED"], stage.subjects[ill][1].trajectory.codes["ED"])
-    finally:
-        for name, (group, _) in stage.subjects.items():
-            if group != "NOR":
-                del atlas.parents[name]
+def test_a_cohort_brings_its_healthy_hearts_to_morph_and_all_of_them_to_the_map(atlas, cohort):
+    stage = Stage(Atlas(atlas.folder))
+    stage.adopt(parents_of(cohort, stage.atlas))
+    groups = {name: group for name, (group, _) in stage.subjects.items()}
+    assert set(groups.values()) == {"NOR", "DCM", "HCM", "MINF", "RV"}
+    offered = set(atlas_facts(stage, {}, report=False).sources)
+    assert {name for name, group in groups.items() if group == "NOR"} <= offered
+    assert not {name for name, group in groups.items() if group != "NOR"} & offered
+    assert {subject.id for subject in latent_facts(stage).subjects} == set(groups)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"styles": "mean"}, {"slices": "native"}, {"styles": "smooth", "slices": "native"}]
+)
+def test_a_heart_opens_as_it_was_made(changes, atlas, tmp_path):
+    request = SynthesisRequest(targets=("DCM",), versions=1, sources=(next(iter(atlas.parents)),), **changes)
+    folder = synthesize(atlas, tmp_path / "hearts", request)
+    found = opened(folder)
+    ((name, choice),) = found.hearts.items()
+    stage = Stage(found.atlas)
+    for phase, number in (("ED", 1), ("ES", 2)):
+        for kind, end in (("label", "_gt"), ("image", "")):
+            shown = stage.volume(choice, phase, kind)
+            written = read_nifti(folder / name / f"{name}_frame{number:02d}{end}.nii.gz")
+            np.testing.assert_array_equal(shown.array, written.array)
+            np.testing.assert_allclose(shown.affine, written.affine, atol=1e-4)
+    command = recipe(found.atlas, choice, stage.shape(choice).drawn).command
+    assert all(f"--{key} {value}" in command for key, value in changes.items())
 
 
 def test_a_port_that_is_taken_is_named(atlas):

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import shlex
 
 import nibabel as nib
@@ -12,10 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cardiomorph.cli import app
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.synthesis.pipeline import recreate
-from cardiomorph.viewer.server import PAGE, create_app
+from cardiomorph.viewer.pages import PAGE
+from cardiomorph.viewer.server import create_app
 from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.wire import atlas_facts
 
 CHOICE = {"target": "DCM", "severity": 0.7, "seed": 3}
 
@@ -76,8 +81,8 @@ def test_a_volume_downloads_as_nifti(kind, client, atlas, tmp_path):
     ("change", "words"),
     [
         ({"severity": 2}, "less than or equal to 1"),
-        ({"target": "XYZ"}, "has no group 'XYZ'"),
-        ({"source": "../../etc/passwd"}, "no healthy subject '../../etc/passwd'"),
+        ({"target": "XYZ"}, "target: Input should be 'NOR'"),
+        ({"source": "../../etc/passwd"}, "source: '../../etc/passwd' cannot be a name"),
         ({"sampler": "magic"}, "no sampler 'magic'"),
         ({"shift": [0, 99]}, "less than or equal to 10"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
@@ -98,6 +103,84 @@ def test_a_server_with_a_token_answers_nobody_without_it(atlas):
         assert client.get("/api/atlas", headers=headers).status_code == 401
         assert client.post("/api/scene", json=CHOICE, headers=headers).status_code == 401
     assert client.get("/api/atlas", headers={"Authorization": "Bearer s3cret"}).status_code == 200
+
+
+def test_the_token_is_asked_for_before_a_body_is_read(atlas):
+    client = TestClient(create_app(Stage(atlas), token="s3cret"))
+    answer = client.post("/api/scene", content=b"{" * 1000, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert "HTTPBearer" in client.get("/openapi.json").json()["components"]["securitySchemes"]
+    assert "securitySchemes" not in TestClient(create_app(Stage(atlas))).get("/openapi.json").json()["components"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_has_an_end(client, told):
+    body = json.dumps(CHOICE | {"source": "a" * 100_000}).encode()
+    content = body if told else iter([body[:50_000], body[50_000:]])
+    answer = client.post("/api/scene", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (413, 400)
+    assert "aaaa" not in answer.text
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-Infinity", '"x"', "null", "[]", "{}"])
+def test_numbers_that_are_none_are_a_422_without_an_echo(client, value):
+    body = f'{{"target": "DCM", "severity": {value}, "colour": "purple-haze"}}'
+    for path in ("/api/scene", "/api/images", "/api/recipe"):
+        answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert "severity" in answer.json()["detail"]
+        assert "purple-haze" not in answer.text
+    answer = client.get("/api/strip.png", params={"choice": body})
+    assert answer.status_code == 422
+    assert "purple-haze" not in answer.text
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_pages_are_refused(client, site):
+    for path in ("/api/atlas", "/api/latent", "/api/report"):
+        assert client.get(path, headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert client.post("/api/scene", json=CHOICE, headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert client.get("/api/atlas", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    assert client.get("/", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
+def test_no_message_holds_a_path_of_this_machine(client, atlas):
+    for change in ({"source": "nobody"}, {"target": "XYZ"}, {"sampler": "magic"}, {"source": "virtual999999999"}):
+        answer = client.post("/api/scene", json=CHOICE | change)
+        assert str(atlas.folder) not in answer.text
+        assert "/tmp" not in answer.text
+
+
+def test_the_page_is_compressed_and_kept_as_long_as_its_names_say(client):
+    page = client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert (page.headers["cache-control"], page.headers["content-encoding"]) == ("no-cache", "gzip")
+    for asset in re.findall(r'(?:src|href)="\.?/?(assets/[^"]+)"', page.text):
+        plain = client.get(f"/{asset}", headers={"Accept-Encoding": "identity"})
+        packed = client.get(f"/{asset}", headers={"Accept-Encoding": "gzip"})
+        assert "content-encoding" not in plain.headers
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.content == plain.content
+        assert int(packed.headers["content-length"]) < 0.5 * int(plain.headers["content-length"])
+        kept = "immutable" in packed.headers["cache-control"]
+        assert kept == bool(re.search(r"-[A-Za-z0-9_-]{8,}\.", asset))
+    again = client.get("/", headers={"If-None-Match": page.headers["etag"]})
+    assert again.status_code == 304
+    assert client.get("/api/atlas").headers["cache-control"] == "no-store"
+
+
+def test_it_says_whose_hearts_the_reference_is_made_of(atlas):
+    kinds = {
+        name: atlas_facts(Stage(Atlas(folder)), {}, report=False).kind for name, folder in shipped_atlases().items()
+    }
+    assert kinds == {"acdc-small": "patients", "phantom-small": "phantom"}
+    assert atlas_facts(Stage(atlas), {}, report=False).kind == "unknown"
+
+
+def test_stroke_volumes_are_weighed_against_each_other(client):
+    found = client.post("/api/scene", json=CHOICE).json()["measures"]
+    if found["lv_sv_ml"]:
+        assert found["rv_lv_sv_ratio"] == pytest.approx(found["rv_sv_ml"] / found["lv_sv_ml"])
+    assert {"lv_edv_index_ml_m2", "rv_edv_index_ml_m2", "lv_mass_index_g_m2"} <= found.keys()
 
 
 def test_headers_forbid_frames_and_foreign_scripts(client):

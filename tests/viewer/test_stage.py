@@ -71,7 +71,7 @@ def test_two_people_see_their_own_hearts(stage, atlas):
 
 
 def test_nonsense_is_refused(stage):
-    with pytest.raises(CardiomorphError, match="no group 'XYZ'"):
+    with pytest.raises(CardiomorphError, match="target: Input should be 'NOR'"):
         stage.scene(Choice(target="XYZ"))
     with pytest.raises(CardiomorphError, match="no sampler 'magic'"):
         stage.scene(Choice(target="DCM", sampler="magic"))

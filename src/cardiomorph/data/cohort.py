@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cardiomorph.anatomy import GROUPS, PHASES, Group
+from cardiomorph.anatomy import CLASS_NAMES, GROUPS, PHASES, Group
 from cardiomorph.checks import checked_name, checked_seed
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import (
@@ -159,6 +159,11 @@ class Cohort:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label codes 0, 1, ... of its slices."""
+        return tuple(self.settings.get("classes", ()))
 
     @cached_property
     def identity(self) -> str:
@@ -297,6 +302,8 @@ def prepare_cohort(
             {
                 "format": FORMAT,
                 "source_format": name,
+                "classes": CLASS_NAMES,
+                "phases": PHASES,
                 "preparation": config.model_dump(),
                 "heldout": heldout,
                 "seed": seed,

@@ -36,7 +36,7 @@ def latent_report(model: LabelVAE, subjects: Iterable[PreparedSubject]) -> dict[
     kl, means = [], []
     for subject in subjects:
         for phase in PHASES:
-            posterior = model.encode(one_hot(torch.from_numpy(subject.frames[phase].label)))
+            posterior = model.encode(one_hot(torch.from_numpy(subject.frames[phase].label), len(model.config.classes)))
             kl.append(posterior.kl_per_dimension().numpy())
             means.append(posterior.mean.numpy())
     per_dimension = np.concatenate(kl).mean(axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES
+from cardiomorph.checks import check_same_classes
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, settle
 from cardiomorph.latent.appearance import AppearanceStatistics
@@ -90,6 +91,10 @@ class Atlas:
         models = self.description["models"]
         shape = model_config(self.folder / "shape", "shape") if "shape" in models else None
         image = model_config(self.folder / "image", "image") if "image" in models else None
+        for name, config in (("shape", shape), ("image", image)):
+            if config is not None:
+                theirs = getattr(config, "classes", ())
+                check_same_classes(self.description["classes"], "the atlas", theirs, f"its {name} model", self.folder)
         return Sizes(
             latent=getattr(shape, "latent_dims", None),
             style=getattr(image, "style_dims", None),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import save
 
-from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.anatomy import CLASS_NAMES, PHASES, Phase
 from cardiomorph.checks import checked_name
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
@@ -125,6 +125,8 @@ class _Description(BaseModel):
     models: dict[Literal["shape", "image"], Sha256]
     groups: dict[str, Annotated[int, Field(ge=2)]]
     digests: dict[str, Sha256]
+    classes: tuple[str, ...] = CLASS_NAMES
+    phases: tuple[Phase, ...] = PHASES
     shared: bool = False
     cohort: str | None = None
     surroundings: Surroundings | None = None

@@ -61,7 +61,7 @@ def encode_labels(model: LabelVAE, labels: NDArray[np.uint8]) -> Codes:
     """Posterior means of (n, size, size) label slices, (n, n_z)."""
     device = next(model.parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-    return model.encode(one_hot(tensor)).mean.cpu().numpy().astype(np.float64)
+    return model.encode(one_hot(tensor, len(model.config.classes))).mean.cpu().numpy().astype(np.float64)
 
 
 @torch.inference_mode()

@@ -20,18 +20,19 @@ class DiscriminatorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(64, ge=1)
-    layers: int = Field(4, ge=2, description="convolutions before the last, one-channel one")
-    scales: int = Field(2, ge=1, description="copies, each on an image half as large")
+    width: int = Field(64, ge=1, le=8192)
+    layers: int = Field(4, ge=2, le=5, description="convolutions before the last, one-channel one")
+    scales: int = Field(2, ge=1, le=3, description="copies, each on an image half as large")
 
 
 class _Patch(nn.Module):
     """One scale: 4 x 4 convolutions, the last two without stride; keeps what every layer saw."""
 
-    def __init__(self, config: DiscriminatorConfig) -> None:
+    def __init__(self, config: DiscriminatorConfig, classes: int) -> None:
         super().__init__()
         widths = [min(config.width * 2**level, config.width * 8) for level in range(config.layers)]
-        self.stages = nn.ModuleList([nn.Sequential(nn.Conv2d(N_CLASSES + 1, widths[0], 4, 2, 2), nn.LeakyReLU(_SLOPE))])
+        first = nn.Conv2d(classes + 1, widths[0], 4, 2, 2)
+        self.stages = nn.ModuleList([nn.Sequential(first, nn.LeakyReLU(_SLOPE))])
         for level, (a, b) in enumerate(pairwise(widths), start=1):
             stride = 1 if level == config.layers - 1 else 2
             self.stages.append(
@@ -54,13 +55,13 @@ class _Patch(nn.Module):
 class Discriminator(nn.Module):
     """Judges patches of an image beside its label map, at several scales."""
 
-    def __init__(self, config: DiscriminatorConfig) -> None:
+    def __init__(self, config: DiscriminatorConfig, classes: int = N_CLASSES) -> None:
         super().__init__()
         self.config = config
-        self.scales = nn.ModuleList(_Patch(config) for _ in range(config.scales))
+        self.scales = nn.ModuleList(_Patch(config, classes) for _ in range(config.scales))
 
     def forward(self, image: Tensor, label: Tensor) -> list[list[Tensor]]:
-        """(batch, 1, h, w) and (batch, 4, h, w) -> for each scale, every layer's output; the last is the verdict."""
+        """(batch, 1, h, w), (batch, classes, h, w) -> for each scale, every layer's output; the last is the verdict."""
         x = torch.cat([label, image], dim=1)
         outputs = []
         for index, patch in enumerate(self.scales):

@@ -26,6 +26,11 @@ class GeneratorConfig(Protocol):
         ...
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label codes that it paints."""
+        ...
+
+    @property
     def style_dims(self) -> int:
         """Numbers of an appearance code."""
         ...

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cardiomorph.anatomy import N_CLASSES, STRUCTURES
+from cardiomorph.anatomy import CLASS_NAMES, N_CLASSES
 
 _SLOPE = 0.2
 
@@ -27,10 +27,11 @@ class LabelVAEConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(64, ge=1, description="channels of the first encoder block; doubles three times")
-    latent_dims: int = Field(16, ge=1, description="n_z, dimensions of a slice's code")
-    bottleneck: int = Field(256, ge=1, description="units of the fully connected layers")
-    size: int = Field(128, ge=32, multiple_of=16, description="pixels along each side of a slice")
+    width: int = Field(64, ge=1, le=8192, description="channels of the first encoder block; doubles three times")
+    latent_dims: int = Field(16, ge=1, le=8192, description="n_z, dimensions of a slice's code")
+    bottleneck: int = Field(256, ge=1, le=8192, description="units of the fully connected layers")
+    size: int = Field(128, ge=32, le=4096, multiple_of=16, description="pixels along each side of a slice")
+    classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 
 class Posterior(NamedTuple):
@@ -63,7 +64,7 @@ class LabelVAE(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.width * 2**level for level in range(4)]
-        ins = [N_CLASSES, *widths[:-1]]
+        ins = [len(config.classes), *widths[:-1]]
         self.encoder = nn.Sequential(
             *(
                 nn.Sequential(_convolution(a, b, 2), _convolution(b, b), _convolution(b, b))
@@ -90,16 +91,16 @@ class LabelVAE(nn.Module):
         self.head = nn.Sequential(
             nn.Conv2d(widths[0], widths[0], 3, 1, 1, bias=False),
             nn.BatchNorm2d(widths[0]),
-            nn.Conv2d(widths[0], N_CLASSES, 3, 1, 1),
+            nn.Conv2d(widths[0], len(config.classes), 3, 1, 1),
         )
 
     def encode(self, one_hot: Tensor) -> Posterior:
-        """(batch, 4, size, size) one-hot labels -> posterior over their codes."""
+        """(batch, classes, size, size) one-hot labels -> posterior over their codes."""
         mean, log_variance = self.to_posterior(self.encoder(one_hot).flatten(1)).chunk(2, dim=1)
         return Posterior(mean, log_variance)
 
     def decode(self, code: Tensor) -> Tensor:
-        """(batch, n_z) codes -> (batch, 4, size, size) logits; softmax over axis 1 gives class probabilities."""
+        """(batch, n_z) codes -> (batch, classes, size, size) logits; softmax over axis 1 gives class probabilities."""
         x = self.from_code(code).unflatten(1, (-1, self._grid, self._grid))
         x = x.contiguous(memory_format=torch.channels_last)
         for block in self.decoder:
@@ -119,9 +120,9 @@ def folded(model: LabelVAE) -> LabelVAE:
     return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def one_hot(labels: Tensor) -> Tensor:
-    """(batch, size, size) integer labels -> (batch, 4, size, size) float, channels last in memory."""
-    encoded = F.one_hot(labels.long(), N_CLASSES).movedim(-1, 1).float()
+def one_hot(labels: Tensor, classes: int = N_CLASSES) -> Tensor:
+    """(batch, size, size) integer labels -> (batch, classes, size, size) float, channels last in memory."""
+    encoded = F.one_hot(labels.long(), classes).movedim(-1, 1).float()
     return encoded.contiguous(memory_format=torch.channels_last)
 
 
@@ -146,12 +147,12 @@ def vae_loss(
     Source: the paper, section 2.2 (beta = 15, no free nats, all pixels alike).
 
     Args:
-        logits: (batch, 4, size, size).
+        logits: (batch, classes, size, size).
         labels: (batch, size, size) integers.
         free_nats: KL a dimension may hold (mean over the batch) before it is charged.
         heart_weight: weight of the heart's pixels; the background's have 1.
     """
-    weights = None if heart_weight == 1.0 else logits.new_tensor([1.0] + [heart_weight] * len(STRUCTURES))
+    weights = None if heart_weight == 1.0 else logits.new_tensor([1.0] + [heart_weight] * (logits.shape[1] - 1))
     cross_entropy = F.cross_entropy(logits, labels.long(), weights, reduction="sum") / logits.shape[0]
     per_dimension = posterior.kl_per_dimension().mean(dim=0)
     charged = torch.clamp(per_dimension - free_nats, min=0.0).sum()

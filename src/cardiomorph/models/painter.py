@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from cardiomorph.models.modulation import scaled
-from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, expanded, neighbourhood_codes
+from cardiomorph.models.neighbourhoods import DENSE_ABOVE, LabelMap, codes_fit, expanded, neighbourhood_codes
 from cardiomorph.models.spade import Generator, ImageModel, ImageModelConfig, Spade
 
 MAX_ROWS = 12_288
@@ -30,6 +30,7 @@ class _Tables:
 
     def __init__(self, layers: list[Spade]) -> None:
         self.layers = layers
+        self.classes = layers[0].shared.in_channels
         self.forget()
 
     def forget(self) -> None:
@@ -66,7 +67,7 @@ class _Tables:
         return self.codes[position] != flat if len(self.codes) else torch.ones_like(flat, dtype=torch.bool)
 
     def _learn(self, new: Tensor) -> None:
-        columns, inside = expanded(F.pad(new, (0, -len(new) % _CHUNK)))
+        columns, inside = expanded(F.pad(new, (0, -len(new) % _CHUNK)), self.classes)
         for number, layer in enumerate(self.layers):
             parts = [
                 layer.scale_and_shift(*part) for part in zip(columns.split(_CHUNK), inside.split(_CHUNK), strict=True)
@@ -92,12 +93,13 @@ class Painter:
     @torch.inference_mode()
     def paint(self, style: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """(batch, style_dims), (batch, size, size) integers, (batch, 1, size, size) -> (batch, 1, size, size)."""
-        return self.generator(style, LabelMap(labels), noise, self._modulated)
+        return self.generator(style, LabelMap(labels, self.generator.classes), noise, self._modulated)
 
     def _modulated(self, layer: Spade, x: Tensor, label: LabelMap, slope: float | None) -> Tensor:
         tables, number = self._place[layer]
         if self._row is None or self._row[0] is not label:
-            self._row = label, tables.index(neighbourhood_codes(label.labels))
+            fit = codes_fit(label.classes)
+            self._row = label, tables.index(neighbourhood_codes(label.labels, label.classes)) if fit else None
         row = self._row[1]
         if row is None:
             return layer(x, label, slope)

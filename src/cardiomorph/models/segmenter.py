@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from cardiomorph.anatomy import N_CLASSES
+from cardiomorph.anatomy import CLASS_NAMES
 
 
 class SegmenterConfig(BaseModel):
@@ -21,8 +21,9 @@ class SegmenterConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(16, ge=1, description="channels at full resolution; doubles at each of four halvings")
-    size: int = Field(128, ge=32, multiple_of=16, description="pixels along each side of a slice")
+    width: int = Field(16, ge=1, le=8192, description="channels at full resolution; doubles at each of four halvings")
+    size: int = Field(128, ge=32, le=4096, multiple_of=16, description="pixels along each side of a slice")
+    classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:
@@ -41,7 +42,7 @@ class Segmenter(nn.Module):
         widths = [config.width * 2**level for level in range(5)]
         self.down = nn.ModuleList(_block(a, b) for a, b in pairwise([1, *widths]))
         self.up = nn.ModuleList(_block(a + b, b) for a, b in pairwise(widths[::-1]))
-        self.head = nn.Conv2d(widths[0], N_CLASSES, 1)
+        self.head = nn.Conv2d(widths[0], len(config.classes), 1)
 
     @property
     def feature_dims(self) -> int:
@@ -55,7 +56,7 @@ class Segmenter(nn.Module):
         return levels
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, 1, size, size) images in [-1, 1] -> (batch, 4, size, size) logits."""
+        """(batch, 1, size, size) images in [-1, 1] -> (batch, classes, size, size) logits."""
         return self._decoded(self._levels(images))
 
     def _decoded(self, levels: list[Tensor]) -> Tensor:

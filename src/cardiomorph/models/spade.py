@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from cardiomorph.anatomy import N_CLASSES
+from cardiomorph.anatomy import CLASS_NAMES, N_CLASSES
 from cardiomorph.models.modulation import Modulated
 from cardiomorph.models.neighbourhoods import LabelMap
 
@@ -33,11 +33,12 @@ class ImageModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(32, ge=1)
-    hidden: int = Field(128, ge=1, description="channels between the label map and gamma, beta")
-    style_dims: int = Field(256, ge=1)
+    width: int = Field(32, ge=1, le=8192)
+    hidden: int = Field(128, ge=1, le=8192, description="channels between the label map and gamma, beta")
+    style_dims: int = Field(256, ge=1, le=8192)
     noise: bool = Field(False, description="let every block add white noise, as much of it as it learns to")
-    size: int = Field(128, ge=32, multiple_of=16)
+    size: int = Field(128, ge=32, le=4096, multiple_of=16)
+    classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 
 def _normed(convolution: nn.Conv2d) -> nn.Conv2d:
@@ -53,10 +54,10 @@ class Spade(nn.Module):
     and are evaluated once for each distinct one (`neighbourhoods`).
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, classes: int = N_CLASSES) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.shared = nn.Conv2d(N_CLASSES, hidden, 3, 1, 1)
+        self.shared = nn.Conv2d(classes, hidden, 3, 1, 1)
         self.gamma_beta = nn.Conv2d(hidden, 2 * channels, 3, 1, 1)
 
     def forward(self, x: Tensor, label: LabelMap, slope: float | None = None) -> Tensor:
@@ -130,16 +131,16 @@ class SpadeBlock(nn.Module):
     style do not decide an image's grain, and a generator without a source of it paints none.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, hidden: int, noise: bool) -> None:
+    def __init__(self, channels_in: int, channels_out: int, hidden: int, noise: bool, classes: int) -> None:
         super().__init__()
         middle = min(channels_in, channels_out)
         self.grain = nn.Parameter(torch.zeros(1, middle, 1, 1)) if noise else None
-        self.spade_0, self.spade_1 = Spade(channels_in, hidden), Spade(middle, hidden)
+        self.spade_0, self.spade_1 = Spade(channels_in, hidden, classes), Spade(middle, hidden, classes)
         self.conv_0 = _normed(nn.Conv2d(channels_in, middle, 3, 1, 1))
         self.conv_1 = _normed(nn.Conv2d(middle, channels_out, 3, 1, 1))
         self.learned = channels_in != channels_out
         if self.learned:
-            self.spade_s = Spade(channels_in, hidden)
+            self.spade_s = Spade(channels_in, hidden, classes)
             self.conv_s = _normed(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 
     @property
@@ -164,9 +165,10 @@ class Generator(nn.Module):
         super().__init__()
         widths = [config.width * multiple for multiple in _MULTIPLES]
         self._grid = config.size // 16
+        self.classes = len(config.classes)
         self.from_style = nn.Linear(config.style_dims, widths[0] * self._grid**2)
         self.blocks = nn.ModuleList(
-            SpadeBlock(a, b, config.hidden, config.noise)
+            SpadeBlock(a, b, config.hidden, config.noise, self.classes)
             for a, b in zip([widths[0], *widths[:-1]], widths, strict=True)
         )
         self.to_image = nn.Conv2d(widths[-1], 1, 3, 1, 1)
@@ -191,7 +193,7 @@ class Generator(nn.Module):
             noise: (batch, 1, size, size) standard normal; coarser blocks take every second, fourth, ... of it.
             modulate: how SPADE layers are applied.
         """
-        label = labels if isinstance(labels, LabelMap) else LabelMap(labels)
+        label = labels if isinstance(labels, LabelMap) else LabelMap(labels, self.classes)
         x = self.from_style(style).unflatten(1, (-1, self._grid, self._grid))
         x = x.contiguous(memory_format=torch.channels_last)
         for index, block in enumerate(self.blocks):

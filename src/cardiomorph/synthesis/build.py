@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES, Phase
+from cardiomorph.checks import check_same_classes
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
@@ -81,7 +82,10 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             f"the shape model takes {shape_model.config.size} pixels, the cohort has {source.config.size}",
             where=shape,
         )
+    check_same_classes(shape_model.config.classes, "the shape model", source.classes, "the cohort", shape)
     image_model = _rounded(load_image_model(image), share) if image else None
+    if image_model:
+        check_same_classes(image_model.config.classes, "the image model", source.classes, "the cohort", image)
     trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     heldout: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
     parents: dict[str, Parent] = {}
@@ -121,6 +125,8 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             folder,
             groups,
             cohort=source.name,
+            classes=source.classes,
+            phases=PHASES,
             shared=share,
             surroundings=surroundings,
             reference=reference.model_dump(),

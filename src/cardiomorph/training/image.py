@@ -39,7 +39,7 @@ from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import image_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import check_slice_size
+from cardiomorph.training.run import check_slices
 
 
 class ImageTrainingConfig(BaseModel):
@@ -51,14 +51,16 @@ class ImageTrainingConfig(BaseModel):
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     steps: int = Field(60_000, ge=1, le=10**9)
     batch_size: int = Field(16, ge=2)
-    generator_rate: float = Field(1e-4, gt=0, description="learning rate of encoder and generator")
-    discriminator_rate: float = Field(4e-4, gt=0)
+    generator_rate: float = Field(1e-4, gt=0, le=100, description="learning rate of encoder and generator")
+    discriminator_rate: float = Field(4e-4, gt=0, le=100)
     learning_rate_floor: float = Field(0.05, gt=0, le=1)
-    feature_matching: float = Field(10.0, ge=0)
-    perceptual: float = Field(0.0, ge=0, description="weight of the perceptual loss; needs the extra 'features'")
-    l1: float = Field(0.0, ge=0)
+    feature_matching: float = Field(10.0, ge=0, le=1e6)
+    perceptual: float = Field(
+        0.0, ge=0, le=1e6, description="weight of the perceptual loss; needs the extra 'features'"
+    )
+    l1: float = Field(0.0, ge=0, le=1e6)
     l1_pool: int = Field(
-        1, ge=1, description="pixels a side averaged before the L1 loss: grain is none of its business"
+        1, ge=1, le=32, description="pixels a side averaged before the L1 loss: grain is none of its business"
     )
     style_neighbours: float = Field(
         0.0, ge=0, le=1, description="share of slices painted in a neighbouring one's style"
@@ -142,7 +144,8 @@ class ImageTask:
         self.config, self.hardware = config, hardware or Hardware()
         self.device = device = self.hardware.device
         self.model = ImageModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.judge = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        judge = Discriminator(config.discriminator, len(config.model.classes))
+        self.judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.features = _features(config).to(device) if config.perceptual else None
         self.slices = cohort.slices("train", images=True)
@@ -175,16 +178,18 @@ class ImageTask:
 
     def batch(self, indices: NDArray[Any], rng: torch.Generator) -> Batch:
         config, mine, size = self.config, self.hardware.share(len(indices)), self.config.model.size
+        classes = len(config.model.classes)
         styled_by = neighbours(indices, self.slices.stack, config.style_neighbours, rng)
         labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
         image, style = (self._images(chosen[mine]) for chosen in (indices, styled_by))
         if config.augmentation.active:
             motions = draw_motions(config.augmentation, len(indices), size, rng)[mine]
-            labels = move_labels(one_hot(labels), motions)
+            labels = move_labels(one_hot(labels, classes), motions)
             image, style = (move(x, motions, outside=-1.0) for x in (image, style))
         noise = torch.randn((len(indices), 1, size, size), generator=rng)[mine].to(self.device)
         image, style = (x.contiguous(memory_format=torch.channels_last) for x in (image, style))
-        return Batch(LabelMap(labels).prepared(size // 16), one_hot(labels), image, style, noise)
+        label = LabelMap(labels, classes).prepared(size // 16)
+        return Batch(label, one_hot(labels, classes), image, style, noise)
 
     def _images(self, indices: NDArray[np.intp]) -> Tensor:
         return torch.from_numpy(self.slices.images(indices)).to(self.device, torch.float32)[:, None]
@@ -319,5 +324,5 @@ def train_image(
     """
     chosen = config or configured(IMAGE_PRESETS, preset, changes)
     source, hardware = Cohort(cohort), this_process(device, chosen.precision)
-    check_slice_size(source, chosen.model.size)
+    check_slices(source, chosen.model.size, chosen.model.classes)
     return fit("image", ImageTask(chosen, source, hardware), chosen, source, output, resume=resume)

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from cardiomorph.anatomy import LABEL_COLOURS, N_CLASSES
+from cardiomorph.anatomy import LABEL_COLOURS
 from cardiomorph.files import write_bytes
 
 
 def label_colours() -> NDArray[np.float32]:
-    """(4, 3) RGB of the label codes; background is black."""
-    table = np.zeros((N_CLASSES, 3), np.float32)
+    """(codes, 3) RGB of the label codes; background is black."""
+    table = np.zeros((1 + max(LABEL_COLOURS), 3), np.float32)
     for label, colour in LABEL_COLOURS.items():
         table[label] = to_rgb(colour)
     return table

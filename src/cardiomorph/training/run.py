@@ -12,7 +12,7 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cardiomorph.checks import check_same_classes
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
@@ -250,14 +251,15 @@ def _report_of(line: bytes) -> dict[str, float] | None:
     return report if all(numbers) else None
 
 
-def check_slice_size(cohort: Cohort, size: int) -> None:
-    """Raises `CardiomorphError` where the cohort's slices are not of the model's size."""
+def check_slices(cohort: Cohort, size: int, classes: Sequence[str]) -> None:
+    """Raises `CardiomorphError` where the cohort's slices are not of the model's size or have other classes."""
     if cohort.config.size != size:
         raise CardiomorphError(
             f"its slices have {cohort.config.size} pixels a side, the model {size}",
             where=cohort.folder,
             fix="Set the model's size with --config, or prepare the cohort with that size",
         )
+    check_same_classes(cohort.classes, "the cohort", classes, "the model", cohort.folder)
 
 
 def cohort_fingerprint(cohort: Cohort) -> str:

@@ -22,7 +22,7 @@ from cardiomorph.training.image import heldout_tensors, shown_slices
 from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import check_slice_size
+from cardiomorph.training.run import check_slices
 from cardiomorph.training.shape import pooled_dice
 
 
@@ -34,10 +34,10 @@ class SegmenterTrainingConfig(BaseModel):
     model: SegmenterConfig = SegmenterConfig()
     epochs: int = Field(30, ge=1, le=10**9)
     batch_size: int = Field(16, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     learning_rate_floor: float = Field(0.01, gt=0, le=1)
     contrast: float = Field(0.3, ge=0, lt=1, description="0.3 draws factors in 0.7..1.3 on the image's contrast")
-    brightness: float = Field(0.2, ge=0, description="largest shift of the image's intensities, which span 2")
+    brightness: float = Field(0.2, ge=0, le=100, description="largest shift of the image's intensities, which span 2")
     augmentation: AugmentationConfig = AugmentationConfig(rotation_deg=20, scale=0.15, shift_px=6)
     precision: Precision = "auto"
     seed: int = Field(0, ge=0, le=MAX_SEED)
@@ -54,7 +54,7 @@ SEGMENTER_PRESETS: dict[str, SegmenterTrainingConfig] = {
 def soft_dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """1 - mean soft Dice of the three structures over the batch (Milletari et al., 3DV 2016)."""
     probability = logits.softmax(dim=1)[:, 1:]
-    truth = one_hot(labels)[:, 1:]
+    truth = one_hot(labels, logits.shape[1])[:, 1:]
     overlap = (probability * truth).sum(dim=(0, 2, 3))
     total = probability.sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
     return 1.0 - ((2.0 * overlap + 1.0) / (total + 1.0)).mean()
@@ -88,7 +88,8 @@ class SegmenterTask:
         labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
         images = torch.from_numpy(self.slices.images(indices[mine])).to(self.device, torch.float32)[:, None]
         motions = draw_motions(config.augmentation, len(indices), labels.shape[-1], rng)[mine]
-        labels, images = move_labels(one_hot(labels), motions), move(images, motions, outside=-1.0)
+        encoded = one_hot(labels, len(config.model.classes))
+        labels, images = move_labels(encoded, motions), move(images, motions, outside=-1.0)
         drawn = 2.0 * torch.rand((2, len(indices), 1, 1, 1), generator=rng)[:, mine].to(images) - 1.0
         images = images * (1.0 + config.contrast * drawn[0]) + config.brightness * drawn[1]
         return labels, images.contiguous(memory_format=torch.channels_last)
@@ -112,7 +113,7 @@ class SegmenterTask:
     def evaluate(self) -> dict[str, float]:
         """Dice over all held-out slices together, by structure, and their mean."""
         labels, images = self.heldout
-        return pooled_dice(labels, self._segmented(images)) if len(labels) else {}
+        return pooled_dice(labels, self._segmented(images), self.config.model.classes) if len(labels) else {}
 
     def histograms(self) -> dict[str, Tensor]:
         return weights(self.model)
@@ -142,5 +143,5 @@ def train_segmenter(
     """
     chosen = config or configured(SEGMENTER_PRESETS, preset, changes)
     source, hardware = Cohort(cohort), this_process(device, chosen.precision)
-    check_slice_size(source, chosen.model.size)
+    check_slices(source, chosen.model.size, chosen.model.classes)
     return fit("segmenter", SegmenterTask(chosen, source, hardware), chosen, source, output, resume=resume)

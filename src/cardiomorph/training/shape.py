@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cardiomorph.anatomy import N_CLASSES, STRUCTURES
+from cardiomorph.anatomy import CLASS_NAMES
 from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
@@ -21,7 +22,7 @@ from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
 from cardiomorph.training.presets import configured
-from cardiomorph.training.run import check_slice_size
+from cardiomorph.training.run import check_slices
 
 
 class ShapeTrainingConfig(BaseModel):
@@ -32,11 +33,11 @@ class ShapeTrainingConfig(BaseModel):
     model: LabelVAEConfig = LabelVAEConfig()
     epochs: int = Field(300, ge=1, le=10**9)
     batch_size: int = Field(20, ge=2)
-    learning_rate: float = Field(2e-5, gt=0)
+    learning_rate: float = Field(2e-5, gt=0, le=100)
     learning_rate_floor: float = Field(1.0, gt=0, le=1, description="share of it left after cosine decay")
-    beta: float = Field(15.0, ge=0, description="weight of the KL divergence")
-    beta_warmup_epochs: float = Field(0.0, ge=0, description="epochs over which beta rises from 0")
-    free_nats: float = Field(0.0, ge=0, description="KL per dimension that costs nothing")
+    beta: float = Field(15.0, ge=0, le=1e6, description="weight of the KL divergence")
+    beta_warmup_epochs: float = Field(0.0, ge=0, le=1e9, description="epochs over which beta rises from 0")
+    free_nats: float = Field(0.0, ge=0, le=1e6, description="KL per dimension that costs nothing")
     heart_weight: float = Field(1.0, gt=0, description="weight of the heart's pixels; the background's have 1")
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Precision = "auto"
@@ -110,15 +111,18 @@ class ShapeTask:
         labels = torch.from_numpy(self.slices.labels(indices[mine])).to(self.device)
         if self.config.augmentation.active:
             motions = draw_motions(self.config.augmentation, len(indices), labels.shape[-1], rng)[mine]
-            labels = move_labels(one_hot(labels), motions)
+            labels = move_labels(self._one_hot(labels), motions)
         noise = torch.randn((len(indices), self.config.model.latent_dims), generator=rng)[mine]
         return labels, noise.to(self.device)
+
+    def _one_hot(self, labels: Tensor) -> Tensor:
+        return one_hot(labels, len(self.config.model.classes))
 
     def step(self, step: int, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         labels, noise = batch
         self.model.train()
         with self.hardware.autocast():
-            posterior = Posterior(*(part.float() for part in self.model.encode(one_hot(labels))))
+            posterior = Posterior(*(part.float() for part in self.model.encode(self._one_hot(labels))))
             logits = self.model.decode(posterior.sample(noise)).float()
         config = self.config
         loss = vae_loss(logits, labels, posterior, self.beta_at(step), config.free_nats, config.heart_weight)
@@ -129,7 +133,7 @@ class ShapeTask:
     def _reconstructed(self, labels: Tensor) -> Tensor:
         self.model.eval()
         batches = [
-            self.model.decode(self.model.encode(one_hot(b.to(self.device))).mean).argmax(1).cpu()
+            self.model.decode(self.model.encode(self._one_hot(b.to(self.device))).mean).argmax(1).cpu()
             for b in labels.split(64)
         ]
         return torch.cat(batches)
@@ -138,7 +142,7 @@ class ShapeTask:
         """Dice over all held-out slices together, by structure, and their mean."""
         if not len(self.heldout):
             return {}
-        return pooled_dice(self.heldout, self._reconstructed(self.heldout))
+        return pooled_dice(self.heldout, self._reconstructed(self.heldout), self.config.model.classes)
 
     def _shown(self, count: int) -> Tensor:
         """That many slices evenly taken from the held-out ones, or from the training ones where none are held out."""
@@ -149,7 +153,7 @@ class ShapeTask:
     def histograms(self) -> dict[str, Tensor]:
         """Posterior means of 256 held-out slices, and the weights."""
         with torch.inference_mode():
-            codes = self.model.encode(one_hot(self._shown(256).to(self.device))).mean
+            codes = self.model.encode(self._one_hot(self._shown(256).to(self.device))).mean
         return {"codes": codes, **weights(self.model)}
 
     def picture(self) -> NDArray[np.float32]:
@@ -157,17 +161,18 @@ class ShapeTask:
         return label_sheet([shown.numpy(), self._reconstructed(shown).numpy()])
 
 
-def pooled_dice(truth: Tensor, predicted: Tensor) -> dict[str, float]:
+def pooled_dice(truth: Tensor, predicted: Tensor, classes: Sequence[str] = CLASS_NAMES) -> dict[str, float]:
     """Dice over all slices together, (n, size, size) integers each: ``dice_rv`` and so on, and their mean ``dice``.
 
     A structure that neither has is left out; without any there is no Dice.
+
+    Args:
+        classes: names of the codes, the background first.
     """
-    confusion = torch.bincount((truth.long() * N_CLASSES + predicted).flatten(), minlength=N_CLASSES**2)
-    confusion = confusion.view(N_CLASSES, N_CLASSES)
-    sizes = {label: confusion[label].sum() + confusion[:, label].sum() for label in STRUCTURES}
-    scores = {
-        f"dice_{label.name.lower()}": float(2 * confusion[label, label] / size) for label, size in sizes.items() if size
-    }
+    count = len(classes)
+    confusion = torch.bincount((truth.long() * count + predicted).flatten(), minlength=count**2).view(count, count)
+    sizes = {code: confusion[code].sum() + confusion[:, code].sum() for code in range(1, count)}
+    scores = {f"dice_{classes[c]}": float(2 * confusion[c, c] / size) for c, size in sizes.items() if size}
     return {"dice": sum(scores.values()) / len(scores), **scores} if scores else {}
 
 
@@ -198,5 +203,5 @@ def train_shape(
     """
     chosen = config or configured(SHAPE_PRESETS, preset, changes)
     source, hardware = Cohort(cohort), this_process(device, chosen.precision)
-    check_slice_size(source, chosen.model.size)
+    check_slices(source, chosen.model.size, chosen.model.classes)
     return fit("shape", ShapeTask(chosen, source, hardware), chosen, source, output, resume=resume)

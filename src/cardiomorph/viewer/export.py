@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import HEALTHY
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import track
+from cardiomorph.viewer.pages import PAGE
 from cardiomorph.viewer.recipe import recipe
-from cardiomorph.viewer.server import PAGE
 from cardiomorph.viewer.stage import Choice, Stage
 from cardiomorph.viewer.wire import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts
 

@@ -16,8 +16,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
+_NOT_KEPT = "no-store"
 
 
 class SafeHeaders:
@@ -32,6 +32,7 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                headers.setdefault("Cache-Control", _NOT_KEPT)
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

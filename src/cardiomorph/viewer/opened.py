@@ -94,5 +94,7 @@ def _hearts(folder: Path) -> dict[str, Choice]:
                 seed=job.seed,
                 version=job.version,
                 severity=job.severity,
+                slices=job.slices,
+                styles=job.styles,
             )
     return found

@@ -37,7 +37,8 @@ def _command(atlas: Atlas, choice: Choice) -> str:
     """`synthesize` makes all versions up to the wanted one, whose folder is the job's name."""
     words = ["cardiomorph", "synthesize", "--atlas", _named(atlas), "--source", choice.source]
     words += ["--target", choice.target, "--sampler", choice.sampler, "--seed", str(choice.seed)]
-    words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}", "--output", "hearts"]
+    words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}"]
+    words += ["--slices", choice.slices, "--styles", choice.styles, "--output", "hearts"]
     return shlex.join(words)
 
 

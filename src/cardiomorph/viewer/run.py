@@ -45,9 +45,7 @@ def serve(
     if open_to_others and token is None:
         token = secrets.token_urlsafe(18)
     listening = _socket(host, port)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{listening.getsockname()[1]}/"
-    address += f"#token={token}" if token else ""
+    address = _address(host, listening.getsockname()[1], token)
     app = create_app(
         stage,
         hearts=found.hearts,
@@ -62,6 +60,12 @@ def serve(
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listening])
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    """The address that people can use: for a host that means all of this machine's, its name."""
+    shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/" + (f"#token={token}" if token else "")
 
 
 def export_page(

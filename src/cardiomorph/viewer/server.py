@@ -6,21 +6,23 @@ can reach needs a token. No path comes from a client, and the page may not be fr
 
 from __future__ import annotations
 
-import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
-from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ValidationError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cardiomorph.anatomy import Phase
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.viewer.door import Door
 from cardiomorph.viewer.headers import SafeHeaders
+from cardiomorph.viewer.pages import PAGE, PageFiles
 from cardiomorph.viewer.recipe import Recipe, recipe
 from cardiomorph.viewer.stage import Choice, Stage
 from cardiomorph.viewer.strip import strip_png
@@ -41,7 +43,6 @@ from cardiomorph.viewer.wire import (
 )
 from cardiomorph.volume import write_nifti
 
-PAGE = Path(__file__).parent / "page"
 CLIENT_CLOSED = 499
 
 
@@ -63,10 +64,12 @@ def create_app(
             its own.
     """
     app = FastAPI(title="Cardiomorph viewer", version="1", docs_url=None, redoc_url=None)
+    app.add_middleware(Door, token=token)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(SafeHeaders)
     _add_answers_to_errors(app)
-    turns, guarded = Turns(), [Depends(_guard(token))]
+    # The door has asked for the token already; this tells the API's description that one is needed.
+    turns, guarded = Turns(), [Depends(HTTPBearer(auto_error=False))] if token else []
 
     @app.get("/api/atlas", dependencies=guarded)
     def atlas() -> AtlasFacts:
@@ -142,40 +145,37 @@ def _add_pages(app: FastAPI) -> None:
     def documentation() -> FileResponse:
         return FileResponse(PAGE / "api.html")
 
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
-
-
-class _Denied(Exception):
-    """A request without the token."""
+    app.mount("/", PageFiles())
 
 
 def _add_answers_to_errors(app: FastAPI) -> None:
-    def answer(error: type[Exception], status: int, text: str | None, headers: dict[str, str] | None = None) -> None:
+    def answer(error: type[Exception], status: int, text: str, headers: dict[str, str] | None = None) -> None:
         @app.exception_handler(error)
         def answered(request: Request, raised: Exception) -> JSONResponse:
-            return JSONResponse({"detail": text or str(raised)}, status_code=status, headers=headers)
+            return JSONResponse({"detail": text}, status_code=status, headers=headers)
 
-    answer(CardiomorphError, 422, None)
-    answer(_Denied, 401, "this server asks for its token")
+    @app.exception_handler(CardiomorphError)
+    def refused(request: Request, raised: CardiomorphError) -> JSONResponse:
+        # Without the file that it happened with: paths of this machine are nobody's business.
+        return JSONResponse({"detail": ". ".join(part for part in (raised.what, raised.fix) if part)}, status_code=422)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, raised: RequestValidationError) -> JSONResponse:
+        # Without what was sent: it may be anything.
+        found = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in raised.errors()[:5]]
+        return JSONResponse({"detail": "; ".join(found)}, status_code=422)
+
     answer(Busy, 503, "too many hearts are asked for at once; try again", {"Retry-After": "2"})
     answer(Gone, CLIENT_CLOSED, "nobody waits for this any more")
-
-
-def _guard(token: str | None) -> Callable[[Request], None]:
-    def check(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token is not None and not secrets.compare_digest(given.encode(), token.encode()):
-            raise _Denied
-
-    return check
 
 
 def _choice(text: Annotated[str, Query(alias="choice", max_length=4000)]) -> Choice:
     """A choice given as JSON in the address, for links that download."""
     try:
         return Choice.model_validate_json(text)
-    except ValueError as error:
-        raise CardiomorphError(f"not a choice: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CardiomorphError(f"not a choice: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _streamed(turns: Turns, request: Request, items: Iterator[BaseModel]) -> StreamingResponse:

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.evaluation.reference import Reference
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
+from cardiomorph.files import validated
+from cardiomorph.latent.appearance import Along
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
@@ -44,22 +46,16 @@ class Choice(BaseModel):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     version: int = Field(1, ge=1, le=9999)
     severity: float = Field(1.0, ge=0, le=1)
+    slices: Literal["32", "native"] = "32"
+    styles: Along = "slice"
     shift: tuple[Annotated[float, Field(ge=-10, le=10)], ...] = Field(
         (), max_length=64, description="added to every slice's codes, in SDs by dimension"
     )
 
     def job(self) -> HeartJob:
-        """The job that makes this heart, but for the shift. Raises `CardiomorphError` for an unknown sampler."""
-        return HeartJob(
-            source=self.source,
-            target=self.target,
-            version=self.version,
-            severity=self.severity,
-            sampler=sampler_named(self.sampler),
-            slices="32",
-            images=True,
-            seed=self.seed,
-        )
+        """The job that makes this heart, but for the shift. Raises `CardiomorphError` where no atlas can make it."""
+        facts = self.model_dump(exclude={"shift"}) | {"sampler": sampler_named(self.sampler), "images": True}
+        return validated(HeartJob, facts, "this heart")
 
 
 @dataclass(frozen=True)
@@ -136,9 +132,9 @@ class Stage:
         self.subjects: dict[str, tuple[str, Parent]] = {n: (HEALTHY, parent) for n, parent in atlas.parents.items()}
 
     def adopt(self, subjects: Mapping[str, tuple[str, Parent]]) -> None:
-        """Adds hearts of a cohort, with their groups: to morph from, and on the map."""
+        """Adds hearts of a cohort, with their groups: all of them on the map, the healthy ones to morph from."""
         self.subjects |= subjects
-        self.atlas.adopt({name: parent for name, (_, parent) in subjects.items()})
+        self.atlas.adopt({name: parent for name, (group, parent) in subjects.items() if group == HEALTHY})
 
     def shape(self, choice: Choice) -> Shape:
         """Labels of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES, Phase
+from cardiomorph.evaluation.function import Measures
 from cardiomorph.evaluation.reference import Spread
-from cardiomorph.latent.library import notice
+from cardiomorph.files import read_record
+from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import CARD, notice
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.viewer.latent_room import Ellipse, Point, correlations
@@ -34,11 +37,13 @@ class AtlasFacts(BaseModel):
     """What there is to choose from.
 
     Attributes:
+        kind: whose hearts the reference's are: patients', a phantom's, or of nobody knows whom.
         hearts: hearts of the synthesis that was opened, by name.
         reference: real hearts' measures by group; ``smooth`` the real range of each through-plane measure.
     """
 
     name: str
+    kind: Literal["patients", "phantom", "unknown"]
     notice: str | None
     groups: dict[str, GroupFacts]
     targets: list[str]
@@ -148,6 +153,7 @@ def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> 
     counts = atlas.description["groups"]
     return AtlasFacts(
         name=atlas.folder.name,
+        kind=_kind(atlas),
         notice=notice(atlas.folder),
         groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
         targets=[group for group in DISEASES if group in atlas.groups],
@@ -161,6 +167,13 @@ def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> 
         reference=reference.measures if reference else {},
         smooth=reference.smooth if reference else {},
     )
+
+
+def _kind(atlas: Atlas) -> Literal["patients", "phantom", "unknown"]:
+    """By the card of an atlas that was packed; one's own atlas has none, and its cohort may be anything."""
+    path = atlas.folder / CARD
+    facts = read_record(path).get("patients") if path.is_file() else None
+    return "unknown" if facts is None else "patients" if facts else "phantom"
 
 
 def shape_facts(choice: Choice, shape: Shape) -> ShapeFacts:
@@ -186,11 +199,17 @@ def scene_facts(stage: Stage, choice: Choice, scene: Scene) -> SceneFacts:
             )
             for phase in PHASES
         },
-        measures=dict(scene.measures),
+        measures={**scene.measures, "rv_lv_sv_ratio": _stroke_volume_balance(scene.measures)},
         smooth=dict(scene.smooth),
         failures=dict(scene.failures),
         place=stage.map.place(scene.drawn.trajectory),
     )
+
+
+def _stroke_volume_balance(measures: Measures) -> float | None:
+    """RV by LV stroke volume: 1 where no blood goes back or across, but for how both are drawn at the base."""
+    left, right = measures.get("lv_sv_ml"), measures.get("rv_sv_ml")
+    return right / left if left and right is not None else None
 
 
 def painted_phase(phase: str, image: NDArray[np.float32]) -> PaintedPhase:
