@@ -35,7 +35,7 @@ def test_a_name_is_one_part_of_a_path(text):
         assert Path(text).name == text
 
 
-@pytest.mark.parametrize("seed", [-1, 1.9, "3", None, True, math.nan])
+@pytest.mark.parametrize("seed", [-1, 1.9, "3", None, True, math.nan, 2**63])
 def test_a_seed_is_a_whole_number_from_zero(seed):
     with pytest.raises(CardiomorphError, match="seed is"):
         checked_seed(seed)

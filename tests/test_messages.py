@@ -30,6 +30,7 @@ def ends(monkeypatch, capsys, *words):
     [
         ("synthesize --seed 1.9 -o x", "'1.9' is no whole number"),
         ("synthesize --seed -1 -o x", "Must be >= 0"),
+        (f"synthesize --seed {2**63} -o x", "Must be"),
         ("synthesize --versions 0 -o x", "Must be >= 1"),
         ("synthesize --parents 1.9 -o x", "'1.9' is no whole number"),
         ("synthesize --steps 0 -o x", "Must be >= 1"),
@@ -58,7 +59,16 @@ def test_what_cannot_be_parsed_is_one_line_and_exit_code_2(words, said, monkeypa
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted; the same command (train: with --resume) goes on from here\n"),
-        (MemoryError("4 GB"), 2, "error: there is not enough memory (4 GB). Use fewer workers, or a smaller input.\n"),
+        (
+            MemoryError("4"),
+            2,
+            "error: there is not enough memory (4). Use fewer workers, a smaller batch or model, or a smaller input.\n",
+        ),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes."),
+            2,
+            "error: there is not enough memory. Use fewer workers, a smaller batch or model, or a smaller input.\n",
+        ),
         (CardiomorphError("is\nwrong", where="a[b]"), 2, "error: a[b]: is\\nwrong.\n"),
         (PermissionError(13, "Permission denied", "/x"), 2, "error: /x: Permission denied.\n"),
     ],
@@ -98,8 +108,8 @@ def test_names_are_said_as_they_are(name, capfd):
 
 
 def test_what_a_terminal_would_obey_is_said_escaped(capfd):
-    say("a\x1b[2Jb\nsecond line")
-    assert capfd.readouterr().err == "a\\x1b[2Jb\nsecond line\n"
+    say("a\x1b[2Jb\nsecond line\udcff")
+    assert capfd.readouterr().err == "a\\x1b[2Jb\nsecond line\\udcff\n"
 
 
 def command(*words, **environment):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cardiomorph.errors import CardiomorphError
 
+MAX_SEED = 2**63 - 1
 MAX_NAME = 120
 """Bytes of a name, so that a folder's name made of it, its files' and their temporary ones fit into 255."""
 
@@ -43,8 +44,10 @@ def checked_name(text: object, where: Path | str | None = None) -> str:
 
 
 def checked_seed(seed: int) -> int:
-    """A seed. Raises `CardiomorphError` where it is negative or no whole number."""
-    return _at_least(seed, 0, "seed")
+    """A seed. Raises `CardiomorphError` where it is negative, no whole number, or beyond what generators take."""
+    if _at_least(seed, 0, "seed") > MAX_SEED:
+        raise CardiomorphError(f"seed is {seed}; expected at most {MAX_SEED}")
+    return int(seed)
 
 
 def checked_count(count: int, what: str) -> int:

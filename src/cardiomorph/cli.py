@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter, Token
 from cyclopts.validators import Number
 
+from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.sources import SOURCES
 from cardiomorph.errors import CardiomorphError, printable
 from cardiomorph.latent.samplers import SAMPLERS
+
+_SMALLER = "Use fewer workers, a smaller batch or model, or a smaller input."
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -30,7 +33,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 
 
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
-Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
+Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lte=MAX_SEED))]
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Preset = Literal["tiny", "small", "base", "paper"]
 Target = Literal["DCM", "HCM", "MINF", "RV", "NOR", "all"]
@@ -658,7 +661,12 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}.")
     except MemoryError as error:
-        _fail(f"there is not enough memory ({error or 'no more was given'}). Use fewer workers, or a smaller input.")
+        _fail(f"there is not enough memory ({error or 'no more was given'}). {_SMALLER}")
+    except RuntimeError as error:
+        # torch has no class of its own for a CPU's memory.
+        if "not enough memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(f"there is not enough memory. {_SMALLER}")
     except KeyboardInterrupt:
         print("interrupted; the same command (train: with --resume) goes on from here", file=sys.stderr)
         sys.exit(130)
@@ -666,7 +674,7 @@ def main() -> None:
 
 def _expanded(words: Sequence[str]) -> list[str]:
     """``--output=~/x`` with the home folder that the shell leaves as it is there."""
-    found = ((re.fullmatch(r"(--?[\w-]+=)(~.*)", word, re.DOTALL), word) for word in words)
+    found = ((re.fullmatch(r"(--?[\w-]+=)(~(/.*)?)", word, re.DOTALL), word) for word in words)
     return [f"{match[1]}{Path(match[2]).expanduser()}" if match else word for match, word in found]
 
 

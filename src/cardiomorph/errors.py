@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_ESCAPED = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}
+_SURROGATES = {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
+"""What stands in a path for bytes that are no UTF-8."""
+_ESCAPED = _CONTROLS | _SURROGATES
 
 
 class CardiomorphError(Exception):

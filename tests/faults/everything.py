@@ -2,7 +2,7 @@
 
     python tests/faults/everything.py [SHARE [KIND...]]
 
-SHARE is how much of it, from 0 to 1; KIND is kills, bits, contents, disks or names; all by default. All of
+SHARE is how much of it, from 0 to 1; KIND is one or more of KINDS; all by default. All of
 it takes hours on one core. Exit code 1 if any fault is lost.
 """
 
@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from bits import flips
+from configurations import TRAININGS, wrong_configurations
 from contents import wrong_arrays, wrong_json
 from disks import full_disks, small_files
 from doors import DOORS, OWN_WORDS
@@ -29,8 +30,8 @@ from names import hostile_names
 from tally import Tally, table
 from world import COMMANDS, World, make_world
 
-KINDS = ("bits", "contents", "names", "kills", "disks")
-BITS, KILLS, WRITES, CONTENTS = 200, 200, 40, 2000
+KINDS = ("bits", "contents", "names", "configurations", "kills", "disks")
+BITS, KILLS, WRITES, CONTENTS, CONFIGURATIONS = 200, 200, 40, 2000, 400
 SIZES = tuple(int(300 * 1.6**k) for k in range(16))
 
 
@@ -48,6 +49,7 @@ def every_kind(world: World, share: float) -> dict[str, list[partial[Tally]]]:
         "contents": [partial(wrong_json, world, name, limit=of(CONTENTS)) for name in json_doors]
         + [partial(wrong_arrays, world, name, limit=of(CONTENTS)) for name in array_doors],
         "names": [partial(hostile_names, world, name) for name in NAME_DOORS],
+        "configurations": [partial(wrong_configurations, world, name, limit=of(CONFIGURATIONS)) for name in TRAININGS],
         "kills": [partial(kills, world, name, limit=of(KILLS)) for name in COMMANDS],
         "disks": [partial(full_disks, world, name, limit=of(WRITES)) for name in COMMANDS]
         + [partial(small_files, world, name, sizes=SIZES[:: round(1 / max(share, 0.1))]) for name in small],

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from bits import flips
+from configurations import wrong_configurations
 from contents import wrong_arrays, wrong_json
 from disks import full_disks, small_files
 from doors import DOORS, OWN_WORDS
@@ -45,6 +46,10 @@ def test_a_flipped_bit_is_never_read_as_good(name, world, tmp_path):
 @pytest.mark.parametrize("name", JSON_DOORS)
 def test_wrong_content_is_one_clear_error(name, world, tmp_path):
     assert_none_lost(wrong_json(world, name, tmp_path, 8))
+
+
+def test_a_wrong_configuration_is_one_clear_error(world, tmp_path):
+    assert_none_lost(wrong_configurations(world, "shape", tmp_path, 5))
 
 
 @pytest.mark.parametrize("name", ["statistics.safetensors", "parents.safetensors"])

@@ -16,6 +16,7 @@ from cardiomorph.files.reading import (
 )
 from cardiomorph.files.writing import (
     copy_file,
+    copy_folder,
     ensure_folder,
     explained,
     json_text,
@@ -30,6 +31,7 @@ __all__ = [
     "checked_tensors",
     "claim",
     "copy_file",
+    "copy_folder",
     "digest",
     "ensure_folder",
     "explained",

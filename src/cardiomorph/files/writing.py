@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files.leftovers import beside, in_the_making, settle_once
+from cardiomorph.files.leftovers import beside, content, in_the_making, settle_once
 from cardiomorph.files.reading import read_bytes
 from cardiomorph.files.text import guarded, sealed
 
@@ -140,3 +140,12 @@ def _cell(value: Any) -> Any:
 def copy_file(source: Path, target: Path) -> None:
     """Copies a file's bytes. Raises `CardiomorphError` that names the one of the two that is at fault."""
     write_bytes(target, read_bytes(source))
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copies a folder's files, and those of the folders in it; leftovers stay behind. Errors are as of `copy_file`."""
+    for path in content(source):
+        if path.is_dir():
+            copy_folder(path, target / path.name)
+        else:
+            copy_file(path, target / path.name)

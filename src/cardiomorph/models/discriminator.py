@@ -20,9 +20,9 @@ class DiscriminatorConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(64, ge=1)
-    layers: int = Field(4, ge=2, description="convolutions before the last, one-channel one")
-    scales: int = Field(2, ge=1, description="copies, each on an image half as large")
+    width: int = Field(64, ge=1, le=8192)
+    layers: int = Field(4, ge=2, le=5, description="convolutions before the last, one-channel one")
+    scales: int = Field(2, ge=1, le=3, description="copies, each on an image half as large")
 
 
 class _Patch(nn.Module):

@@ -27,10 +27,10 @@ class LabelVAEConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(64, ge=1, description="channels of the first encoder block; doubles three times")
-    latent_dims: int = Field(16, ge=1, description="n_z, dimensions of a slice's code")
-    bottleneck: int = Field(256, ge=1, description="units of the fully connected layers")
-    size: int = Field(128, ge=32, multiple_of=16, description="pixels along each side of a slice")
+    width: int = Field(64, ge=1, le=8192, description="channels of the first encoder block; doubles three times")
+    latent_dims: int = Field(16, ge=1, le=8192, description="n_z, dimensions of a slice's code")
+    bottleneck: int = Field(256, ge=1, le=8192, description="units of the fully connected layers")
+    size: int = Field(128, ge=32, le=4096, multiple_of=16, description="pixels along each side of a slice")
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 

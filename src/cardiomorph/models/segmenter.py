@@ -21,8 +21,8 @@ class SegmenterConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(16, ge=1, description="channels at full resolution; doubles at each of four halvings")
-    size: int = Field(128, ge=32, multiple_of=16, description="pixels along each side of a slice")
+    width: int = Field(16, ge=1, le=8192, description="channels at full resolution; doubles at each of four halvings")
+    size: int = Field(128, ge=32, le=4096, multiple_of=16, description="pixels along each side of a slice")
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 

@@ -33,11 +33,11 @@ class ImageModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(32, ge=1)
-    hidden: int = Field(128, ge=1, description="channels between the label map and gamma, beta")
-    style_dims: int = Field(256, ge=1)
+    width: int = Field(32, ge=1, le=8192)
+    hidden: int = Field(128, ge=1, le=8192, description="channels between the label map and gamma, beta")
+    style_dims: int = Field(256, ge=1, le=8192)
     noise: bool = Field(False, description="let every block add white noise, as much of it as it learns to")
-    size: int = Field(128, ge=32, multiple_of=16)
+    size: int = Field(128, ge=32, le=4096, multiple_of=16)
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 

@@ -5,7 +5,6 @@ In nnU-Net's splits validation is real patients only, and the children of a vali
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,15 @@ from cardiomorph.data.sources.nnunet import SUBJECTS
 from cardiomorph.data.subject import Subject
 from cardiomorph.data.twins import find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.files import ensure_folder, folder_in_place, read_record, refuse_unless_empty, write_csv, write_json
+from cardiomorph.files import (
+    copy_folder,
+    ensure_folder,
+    folder_in_place,
+    read_record,
+    refuse_unless_empty,
+    write_csv,
+    write_json,
+)
 from cardiomorph.progress import say, track
 from cardiomorph.volume import Volume, write_nifti
 
@@ -61,7 +68,7 @@ def _write_acdc(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: 
     for entry in track([*originals, *synthetic], "exporting"):
         subject = entry.load()  # raises where it is not whole
         if entry in synthetic:
-            shutil.copytree(entry.folder, folder / entry.id)
+            copy_folder(entry.folder, folder / entry.id)
             continue
         frames = {phase: subject.stored(phase) for phase in PHASES}
         images = {phase: _as_stored(frame.image) for phase, frame in frames.items() if frame.image is not None}

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cardiomorph.anatomy import DISEASES, GROUPS, Phase
-from cardiomorph.checks import is_name
+from cardiomorph.checks import MAX_SEED, is_name
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files.reading import first_problem
 from cardiomorph.latent.appearance import Along
@@ -61,7 +61,7 @@ class SynthesisRequest(BaseModel):
     slices: SliceGrid = "32"
     images: bool = True
     styles: Along = Field("slice", description="how the appearance changes along the axis")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
     @model_validator(mode="before")
     @classmethod
@@ -109,7 +109,7 @@ class HeartJob(BaseModel):
     slices: SliceGrid
     images: bool
     styles: Along = "slice"
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
 
     @property
     def name(self) -> str:

@@ -15,9 +15,9 @@ class AugmentationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rotation_deg: float = Field(0.0, ge=0)
+    rotation_deg: float = Field(0.0, ge=0, le=360)
     scale: float = Field(0.0, ge=0, lt=1, description="0.05 draws factors in 0.95..1.05")
-    shift_px: float = Field(0.0, ge=0)
+    shift_px: float = Field(0.0, ge=0, le=4096)
 
     @property
     def active(self) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
+from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.slices import Slices
 from cardiomorph.errors import CardiomorphError
@@ -48,16 +49,18 @@ class ImageTrainingConfig(BaseModel):
 
     model: ImageModelConfig = ImageModelConfig()
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    steps: int = Field(60_000, ge=1)
+    steps: int = Field(60_000, ge=1, le=10**9)
     batch_size: int = Field(16, ge=2)
-    generator_rate: float = Field(1e-4, gt=0, description="learning rate of encoder and generator")
-    discriminator_rate: float = Field(4e-4, gt=0)
+    generator_rate: float = Field(1e-4, gt=0, le=100, description="learning rate of encoder and generator")
+    discriminator_rate: float = Field(4e-4, gt=0, le=100)
     learning_rate_floor: float = Field(0.05, gt=0, le=1)
-    feature_matching: float = Field(10.0, ge=0)
-    perceptual: float = Field(0.0, ge=0, description="weight of the perceptual loss; needs the extra 'features'")
-    l1: float = Field(0.0, ge=0)
+    feature_matching: float = Field(10.0, ge=0, le=1e6)
+    perceptual: float = Field(
+        0.0, ge=0, le=1e6, description="weight of the perceptual loss; needs the extra 'features'"
+    )
+    l1: float = Field(0.0, ge=0, le=1e6)
     l1_pool: int = Field(
-        1, ge=1, description="pixels a side averaged before the L1 loss: grain is none of its business"
+        1, ge=1, le=32, description="pixels a side averaged before the L1 loss: grain is none of its business"
     )
     style_neighbours: float = Field(
         0.0, ge=0, le=1, description="share of slices painted in a neighbouring one's style"
@@ -65,7 +68,7 @@ class ImageTrainingConfig(BaseModel):
     average_decay: float = Field(0.999, ge=0, lt=1, description="exponential moving average of the weights; 0: none")
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Precision = "auto"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
 
 IMAGE_PRESETS: dict[str, ImageTrainingConfig] = {

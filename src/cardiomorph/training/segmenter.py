@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
@@ -31,15 +32,15 @@ class SegmenterTrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: SegmenterConfig = SegmenterConfig()
-    epochs: int = Field(30, ge=1)
+    epochs: int = Field(30, ge=1, le=10**9)
     batch_size: int = Field(16, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     learning_rate_floor: float = Field(0.01, gt=0, le=1)
     contrast: float = Field(0.3, ge=0, lt=1, description="0.3 draws factors in 0.7..1.3 on the image's contrast")
-    brightness: float = Field(0.2, ge=0, description="largest shift of the image's intensities, which span 2")
+    brightness: float = Field(0.2, ge=0, le=100, description="largest shift of the image's intensities, which span 2")
     augmentation: AugmentationConfig = AugmentationConfig(rotation_deg=20, scale=0.15, shift_px=6)
     precision: Precision = "auto"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
 
 _BASE = SegmenterTrainingConfig(model=SegmenterConfig(width=12), epochs=12, learning_rate=2e-3)

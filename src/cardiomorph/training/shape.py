@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cardiomorph.anatomy import CLASS_NAMES
+from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
@@ -30,17 +31,17 @@ class ShapeTrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: LabelVAEConfig = LabelVAEConfig()
-    epochs: int = Field(300, ge=1)
+    epochs: int = Field(300, ge=1, le=10**9)
     batch_size: int = Field(20, ge=2)
-    learning_rate: float = Field(2e-5, gt=0)
+    learning_rate: float = Field(2e-5, gt=0, le=100)
     learning_rate_floor: float = Field(1.0, gt=0, le=1, description="share of it left after cosine decay")
-    beta: float = Field(15.0, ge=0, description="weight of the KL divergence")
-    beta_warmup_epochs: float = Field(0.0, ge=0, description="epochs over which beta rises from 0")
-    free_nats: float = Field(0.0, ge=0, description="KL per dimension that costs nothing")
+    beta: float = Field(15.0, ge=0, le=1e6, description="weight of the KL divergence")
+    beta_warmup_epochs: float = Field(0.0, ge=0, le=1e9, description="epochs over which beta rises from 0")
+    free_nats: float = Field(0.0, ge=0, le=1e6, description="KL per dimension that costs nothing")
     heart_weight: float = Field(1.0, gt=0, description="weight of the heart's pixels; the background's have 1")
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Precision = "auto"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
 
 
 _GENTLE = AugmentationConfig(rotation_deg=10, scale=0.08, shift_px=3)
