@@ -265,7 +265,7 @@ def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
     page = chromium.new_page()
     page.goto(f'{address}#heart={{"target":"XYZ"}}')
     page.wait_for_selector(".problem:visible")
-    assert "has no group 'XYZ'" in page.locator(".problem").inner_text()
+    assert "Input should be 'NOR'" in page.locator(".problem").inner_text()
     page.close()
 
 
