@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from safetensors.numpy import save
 
 from cardiomorph.anatomy import CLASS_NAMES, PHASES, Phase
@@ -104,14 +104,26 @@ class LatentDiagnostics(BaseModel):
     sd_of_means: list[Finite]
 
 
+def _whole(*keys: str) -> AfterValidator:
+    """For a report that is empty or has all of its entries."""
+
+    def check(found: dict[str, float]) -> dict[str, float]:
+        missing = [key for key in keys if found and key not in found]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        return found
+
+    return AfterValidator(check)
+
+
 class Diagnostics(BaseModel):
     """How well an atlas's models do on real hearts; by structure, by group, by matrix."""
 
     model_config = ConfigDict(extra="allow")
 
     latent: LatentDiagnostics
-    interpolation: dict[str, Finite] = {}
-    separability: dict[str, Finite] = {}
+    interpolation: Annotated[dict[str, Finite], _whole("detour", "largest_step")] = {}
+    separability: Annotated[dict[str, Finite], _whole("accuracy", "chance", "subjects")] = {}
     reconstruction_split: Literal["train", "heldout"]
     reconstruction: dict[str, Any]
     matrices: dict[str, dict[str, dict[str, dict[str, float | int | None]]]]
