@@ -2,8 +2,8 @@
 
     python benchmarks/busy_neighbour.py [ATLAS]
 
-In processes of their own, so that OpenMP reads its environment: alone and beside the neighbour, with threads that spin and
-with the policy that `import cardiomorph` sets. Every figure is a median of rounds in turns.
+In processes of their own, so that OpenMP reads its environment: alone and beside the neighbour, with threads that
+spin and with the policy that `import cardiomorph` sets. Every figure is a median of rounds in turns.
 """
 
 from __future__ import annotations

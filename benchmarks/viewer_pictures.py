@@ -36,15 +36,15 @@ def morph(page: Page) -> None:
 
 
 def wall(page: Page) -> None:
-    page.get_by_role("tab", name="Wall").click()
+    page.get_by_role("tab", name="Wall thickness").click()
 
 
 def latent(page: Page) -> None:
-    page.get_by_role("tab", name="Latent room").click()
+    page.get_by_role("tab", name="Latent space").click()
 
 
 def take_along(page: Page) -> None:
-    page.get_by_role("tab", name="Take along").click()
+    page.get_by_role("tab", name="Export").click()
 
 
 def compare(page: Page) -> None:
@@ -77,10 +77,10 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)  # type: ignore[arg-type]
             page.goto(address)
             page.wait_for_selector("body[data-ready]", timeout=60_000)
-            page.get_by_label("Disease").select_option("HCM")
+            page.get_by_label("Target disease").select_option("HCM")
             act(page)
             time.sleep(1)
-            page.wait_for_selector(".stage:not(.painting)", timeout=60_000)
+            page.wait_for_selector(".stage:not(:has(.painting))", timeout=60_000)
             time.sleep(1)
             page.screenshot(path=given.output / f"{name}.png")
             page.close()

@@ -89,7 +89,7 @@ def test_an_interruption_ends_the_workers_at_once_and_silently(tmp_path):
     workers = {int(word) for word in parent.stdout.readline().split()}
     began = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)
-    said, errors = parent.communicate(timeout=20)
+    said, errors = parent.communicate(timeout=60)
     assert (said, errors, parent.returncode) == ("stopped\n", "", 0)
     assert time.monotonic() - began < 10
     assert not any(alive(worker) for worker in workers)

@@ -55,7 +55,7 @@ function sourceDigest(): Plugin {
   };
 }
 
-// One script and one style sheet of fixed names: the package ships them, and the export folds them into one file.
+// One script and one style sheet: the export folds them into one file. Their names hold their hashes, so they can be cached.
 export default defineConfig({
   base: "./",
   plugins: [swagger(), licences(), sourceDigest()],
@@ -68,8 +68,8 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         codeSplitting: false,
-        entryFileNames: "assets/viewer.js",
-        assetFileNames: "assets/viewer[extname]",
+        entryFileNames: "assets/viewer-[hash].js",
+        assetFileNames: "assets/viewer-[hash][extname]",
       },
     },
   },

@@ -81,7 +81,7 @@ def demo(*, output: Output = Path("out/demo"), seed: Seed = 0, train: Annotated[
 
 
 @app.command
-def phantom(*, output: Output, subjects_per_group: int = 20, seed: Seed = 0, workers: int = 2) -> None:
+def phantom(*, output: Output, subjects_per_group: Count = 20, seed: Seed = 0, workers: Count = 2) -> None:
     """Write a parametric cohort of hearts in ACDC's own folder layout.
 
     Five groups, ED and ES, images and labels; truth.json in each subject's folder holds every parameter.
@@ -113,7 +113,7 @@ def prepare(
     heldout: float = 0.2,
     seed: Seed = 0,
     skip_bad: Annotated[bool, Flag] = False,
-    workers: int = 2,
+    workers: Count = 2,
 ) -> None:
     """Prepare a data set: 128 x 128 slices at 1.5 mm around each heart, one file a subject, a readable manifest.
 

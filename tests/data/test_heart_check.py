@@ -35,7 +35,7 @@ def test_a_heart_is_not_refused(group):
 @pytest.mark.parametrize("codes", [p for p in permutations((1, 2, 3)) if p != (1, 2, 3)])
 @pytest.mark.parametrize("group", ["NOR", "RV", "HCM"])
 def test_chambers_under_other_codes_are_refused_with_advice(codes, group):
-    (reason,) = refusals(subject_of(recode(*codes), group))
+    reason, *_ = refusals(subject_of(recode(*codes), group))
     assert "of the border of the cavity of code 3" in reason
     assert "--labels" in reason
 
@@ -119,3 +119,39 @@ def test_the_wall_encloses_the_lv_in_every_analytic_heart():
     assert list(refusals(subject_of(lambda _: label, "DCM"))) == [
         "ED and ES have one and the same label map: is one frame named twice?"
     ]
+
+
+@pytest.mark.parametrize("codes", [p for p in permutations((1, 2, 3)) if p != (1, 2, 3)])
+@pytest.mark.parametrize("phase", ["ED", "ES"])
+def test_other_codes_in_one_phase_only_are_refused(codes, phase):
+    subject = analytic_subject(hearts_of("NOR"))
+    frame = subject.frames[phase]
+    wrong = Frame(frame.label.with_array(recode(*codes)(frame.label.array)), frame.image)
+    reasons = list(refusals(replace(subject, frames={**subject.frames, phase: wrong})))
+    assert any(reason.startswith(f"at {phase} myocardium") for reason in reasons)
+
+
+@pytest.mark.parametrize("phase", ["ED", "ES"])
+def test_phases_that_run_opposite_ways_are_refused(phase):
+    subject = analytic_subject(hearts_of("NOR"))
+    frames = {**subject.frames, phase: subject.frames[phase].turned()}
+    assert "one way and ES the other" in next(refusals(replace(subject, frames=frames)))
+
+
+def test_phases_with_other_pixels_are_refused():
+    subject = analytic_subject(hearts_of("NOR"))
+    es = replace(subject.frames["ES"].label, spacing_mm=(1.0, 1.0, 10.0))
+    found = refusals(replace(subject, frames={"ED": subject.frames["ED"], "ES": Frame(es)}))
+    assert any("1.6 x 1.6 mm and 1 x 1 mm" in reason for reason in found)
+
+
+def test_phases_apart_in_the_world_are_said():
+    subject = analytic_subject(hearts_of("NOR"))
+    affine = np.diag([1.6, 1.6, 10.0, 1.0])
+    moved = affine.copy()
+    moved[0, 3] = 200.0
+    frames = {
+        phase: Frame(replace(frame.label, affine=where, code=1))
+        for (phase, frame), where in zip(subject.frames.items(), (affine, moved), strict=True)
+    }
+    assert any("apart in the world" in doubt for doubt in doubts(replace(subject, frames=frames)))

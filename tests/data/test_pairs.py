@@ -101,3 +101,8 @@ def test_codes_are_translated_all_at_once_and_grey_masks_too():
     np.testing.assert_array_equal(checked_label(Volume(grey, SPACING_MM), WHERE, {85: 1, 170: 2, 255: 3}).array, LABEL)
     swapped = np.array([0, 3, 2, 1], np.uint8)[LABEL]
     np.testing.assert_array_equal(checked_label(Volume(swapped, SPACING_MM), WHERE, {1: 3, 3: 1}).array, LABEL)
+
+
+def test_a_code_of_which_nothing_was_said_is_not_merged_with_one_that_was():
+    with pytest.raises(CardiomorphError, match="holds the code 3, of which nothing was said"):
+        checked_label(Volume(np.array([0, 3, 2, 1], np.uint8)[LABEL], SPACING_MM), WHERE, {1: 3})

@@ -24,6 +24,8 @@ NAMES = {label.name.lower() for label in STRUCTURES}
 class Lossless(nn.Module):
     """The code of a slice is the slice, as signed distances of its classes: argmax gives it back."""
 
+    config = LabelVAEConfig()
+
     def __init__(self):
         super().__init__()
         self.unused = nn.Parameter(torch.zeros(1))
@@ -45,6 +47,8 @@ class Lossless(nn.Module):
 
 class Told(nn.Module):
     """A posterior of given mean and log-variance, whatever the slice."""
+
+    config = LabelVAEConfig()
 
     def __init__(self, mean, log_variance):
         super().__init__()
@@ -105,6 +109,8 @@ def test_active_dimensions_are_those_with_more_than_005_nats(subjects):
 
 def test_the_spread_is_over_all_slices_of_both_phases(subjects):
     class Area(Told):
+        config = LabelVAEConfig()
+
         def encode(self, one_hot):
             area = one_hot[:, 3].mean(dim=(1, 2))[:, None]
             return Posterior(area, torch.zeros_like(area))

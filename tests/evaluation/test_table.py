@@ -157,3 +157,11 @@ def test_what_is_doubted_is_said_once_and_measured(tmp_path, capsys):
     rows = measure_folder(tmp_path)
     assert [row["body_surface_m2"] for row in rows] == pytest.approx([math.sqrt(170 * 70 / 3600)] * 4)
     assert "doubted: its height is in metres: converted to cm (a, b, c and 1 more)" in capsys.readouterr().err
+
+
+def test_an_output_that_is_no_table_is_not_overwritten(tmp_path):
+    save_nifti(tmp_path / "mine.nii.gz", heart_label(hearts_of("NOR")["ED"]))
+    before = (tmp_path / "mine.nii.gz").read_bytes()
+    with pytest.raises(CardiomorphError, match="exists and is no CSV file"):
+        write_measures(tmp_path / "mine.nii.gz", tmp_path / "mine.nii.gz")
+    assert (tmp_path / "mine.nii.gz").read_bytes() == before

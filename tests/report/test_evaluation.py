@@ -187,8 +187,8 @@ def test_a_cohort_is_evaluated_against_itself_without_loading_a_model(cohort, tm
 def test_other_layouts_can_be_evaluated(mnms_tree, cohort, tmp_path):
     found = evaluate(mnms_tree, tmp_path / "r", against=cohort.folder)
     assert found.metrics["function.n.NOR"] == 1
-    with pytest.raises(CardiomorphError, match="--labels cannot be used"):
-        evaluate(mnms_tree, tmp_path / "r", against=cohort.folder, codes={1: 3})
+    stated = evaluate(mnms_tree, tmp_path / "stated", against=cohort.folder, codes={1: 3, 2: 2, 3: 1})
+    assert stated.metrics == found.metrics
 
 
 def test_a_report_never_takes_the_place_of_anything_else(copies, cohort, tmp_path):

@@ -154,7 +154,7 @@ def test_another_cohort_cannot_resume(finished, small, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("run.json", b"{}", "does not hold settings"),
+        ("run.json", b"{}", "settings: Field required"),
         ("run.json", b"[]", "does not hold an object"),
         ("checkpoint.safetensors", save({"a": torch.zeros(1)}), "is not a checkpoint of this run"),
         ("checkpoint.safetensors", save({"a": torch.zeros(1)}, {"step": "1", "seconds": "1"}), "is not a checkpoint"),

@@ -18,7 +18,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas, shipped_atlases
 from cardiomorph.synthesis.engine import synthesize_heart
 from cardiomorph.viewer.export import frozen_page
-from cardiomorph.viewer.server import create_app
+from cardiomorph.viewer.server import PAGE, create_app
 from cardiomorph.viewer.stage import Choice, Stage
 
 pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
@@ -110,14 +110,14 @@ def pixels(page):
 
 def settled(page):
     """Waits until the images have come."""
-    page.wait_for_selector(".stage:not(.painting)")
+    page.wait_for_selector(".stage:not(:has(.painting))")
     page.wait_for_timeout(300)
 
 
 def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
     page = open_page(address)
-    page.get_by_label("Disease").select_option("HCM")
-    measures = shipped.scene(Choice(target="HCM")).measures
+    page.get_by_label("Target disease").select_option("HCM")
+    measures = shipped.scene(Choice(target="HCM", severity=0.5)).measures
     until(page, f"document.querySelector('.status').textContent.includes('{measures['lv_ef_pct']:.1f}')")
     assert number_of(page, "lv_mass_g") == pytest.approx(measures["lv_mass_g"], abs=0.5)
     settled(page)
@@ -125,9 +125,52 @@ def test_the_page_shows_the_heart_of_the_api(open_page, address, shipped):
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
+def test_the_heart_is_not_mirrored(open_page, address, shipped):
+    """In NIfTI's world the RV lies to the heart's right, the apex below, and the anterior wall (y = 0) in front."""
+    page = open_page(address)
+    facts = page.evaluate(
+        """cardiomorph.first.view.nv.meshes.map(({ name, pts, tris }) => {
+            const at = (index) => [...pts.slice(3 * index, 3 * index + 3)];
+            let volume = 0;
+            for (let t = 0; t < tris.length; t += 3) {
+                const [a, b, c] = [at(tris[t]), at(tris[t + 1]), at(tris[t + 2])];
+                volume += (a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2])
+                    + a[2] * (b[0] * c[1] - b[1] * c[0])) / 6;
+            }
+            const sum = (axis) => pts.filter((_, i) => i % 3 === axis).reduce((all, p) => all + p, 0);
+            const mean = (axis) => sum(axis) / (pts.length / 3);
+            return { name, volume, centre: [0, 1, 2].map(mean) };
+        })"""
+    )
+    mesh = {fact["name"]: fact for fact in facts}
+    choice = Choice(**json.loads(page.evaluate("new URLSearchParams(location.hash.slice(1)).get('heart')")))
+    labels = shipped.shape(choice).labels["ED"]
+    columns = {name: np.argwhere(labels == code)[:, 1].mean() for name, code in (("RV", 1), ("LV", 3))}
+    assert columns["RV"] < columns["LV"]
+    assert mesh["RV"]["centre"][0] > mesh["LV"]["centre"][0] + 10
+    widest = np.argmax((labels == 3).sum(axis=(1, 2)))
+    assert (widest < labels.shape[0] / 2) == (mesh["LV"]["centre"][2] > 0), "the base is above, the apex below"
+    assert all(fact["volume"] > 0 for fact in facts), "triangles face outwards"
+    affine = page.evaluate("cardiomorph.first.view.nv.volumes[0].hdr.affine")
+    assert np.linalg.det(np.array(affine)[:3, :3]) < 0
+    assert np.all(np.diag(affine)[:3] < 0)
+    settled(page)
+    rv, lv = (np.argwhere(_coloured(pixels(page), colour)).mean(axis=0) for colour in ("blue", "red"))
+    assert rv[1] < lv[1], "the RV stands on the left of the short axis"
+
+
+def _coloured(picture, colour):
+    """Where the short axis (the upper left quarter) is blue, as the RV is, or red, as the LV is."""
+    quarter = picture[: picture.shape[0] // 2, : picture.shape[1] // 2]
+    red, blue = quarter[..., 0], quarter[..., 2]
+    return blue - red > 0.2 if colour == "blue" else red - blue > 0.2
+
+
 def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, address):
     page = open_page(address)
-    page.get_by_label("Disease").select_option("DCM")
+    page.get_by_label("Target disease").select_option("DCM")
+    page.get_by_label("Severity").fill("1")
+    until(page, "document.querySelector('.status').textContent.startsWith('virtual001_DCM_v01:')")
     settled(page)
     before, seen = number_of(page, "lv_ef_pct"), pixels(page)
     slider = page.get_by_label("Severity")
@@ -148,7 +191,7 @@ def test_dragging_the_severity_changes_the_numbers_and_the_picture(open_page, ad
 
 def test_a_volume_comes_home_as_the_one_that_synthesize_writes(open_page, address, shipped, tmp_path):
     page = open_page(address)
-    page.get_by_role("tab", name="Take along").click()
+    page.get_by_role("tab", name="Export").click()
     with page.expect_download() as arriving:
         page.get_by_role("button", name="ES label").click()
     path = tmp_path / arriving.value.suggested_filename
@@ -187,20 +230,20 @@ def test_the_keyboard_moves_the_crosshair_and_the_tabs(open_page, address):
         page.keyboard.press("PageDown")
     page.wait_for_timeout(400)
     assert np.abs(pixels(page) - seen).mean() > 0.001
-    page.get_by_role("tab", name="Numbers").focus()
+    page.get_by_role("tab", name="Measurements").focus()
     page.keyboard.press("ArrowRight")
-    assert page.get_by_role("tab", name="Wall").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("tab", name="Wall thickness").get_attribute("aria-selected") == "true"
     assert page.get_by_role("img", name="Wall thickness at ED").is_visible()
 
 
 def test_a_slider_of_the_latent_room_moves_the_heart(open_page, address):
     page = open_page(address)
-    page.get_by_role("tab", name="Latent room").click()
+    page.get_by_role("tab", name="Latent space").click()
     place = page.locator("circle.here").get_attribute("data-x")
     slider = page.get_by_label("latent dimension 1, in standard deviations")
     slider.fill("2")
     until(page, f"document.querySelector('circle.here').dataset.x != '{place}'")
-    page.get_by_role("tab", name="Take along").click()
+    page.get_by_role("tab", name="Export").click()
     until(page, "document.querySelector('.recipe').textContent.includes('shift=')")
     assert "only the Python" in page.locator(".recipe").inner_text()
 
@@ -210,7 +253,7 @@ def test_the_heart_beats(open_page, address):
     page.get_by_label("Views").select_option("short")
     settled(page)
     with page.expect_response(re.compile("api/beat")):
-        page.get_by_label("beating").check()
+        page.get_by_label("cine").check()
     canvas, seen = page.locator("canvas").first, set()
     end = time.monotonic() + 30
     while len(seen) < 3 and time.monotonic() < end:
@@ -222,7 +265,7 @@ def test_a_heart_that_there_is_not_is_said_in_words(chromium, address):
     page = chromium.new_page()
     page.goto(f'{address}#heart={{"target":"XYZ"}}')
     page.wait_for_selector(".problem:visible")
-    assert "has no group 'XYZ'" in page.locator(".problem").inner_text()
+    assert "Input should be 'NOR'" in page.locator(".problem").inner_text()
     page.close()
 
 
@@ -231,6 +274,9 @@ def test_a_token_in_the_address_opens_the_page_and_leaves_the_address(chromium, 
     page = chromium.new_page()
     page.goto(address)
     page.get_by_text("this server asks for its token").wait_for()
+    page.get_by_label("Token").fill("s3cret")
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("body[data-ready]")
     page.close()
     page = open_page(f"{address}#token=s3cret")
     settled(page)
@@ -255,7 +301,7 @@ def test_a_report_opens_beside_the_page(open_page, serve, shipped, tmp_path):
     (tmp_path / "report.html").write_text("<!doctype html><title>r</title><h1>Verdict</h1>")
     hearts = {"first": Choice(source="virtual003", target="RV", seed=2)}
     page = open_page(serve(create_app(shipped, hearts=hearts, report=tmp_path / "report.html")))
-    assert page.get_by_label("Healthy heart").input_value() == "virtual003"
+    assert page.get_by_label("Healthy parent").input_value() == "virtual003"
     with page.context.expect_page() as opening:
         page.get_by_role("button", name="Report").click()
     opening.value.get_by_role("heading", name="Verdict").wait_for()
@@ -276,15 +322,205 @@ def test_the_api_has_a_page_that_loads_nothing_from_elsewhere(chromium, address)
     page.close()
 
 
+def test_the_page_of_the_api_sends_the_token(chromium, serve, shipped):
+    page = chromium.new_page()
+    page.goto(f"{serve(create_app(shipped, token='s3cret'))}docs")
+    page.get_by_label("Token").fill("s3cret")
+    page.locator("#operations-default-atlas_api_atlas_get .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    with page.expect_response(re.compile("api/atlas$")) as answer:
+        page.get_by_role("button", name="Execute").click()
+    assert answer.value.status == 200
+    page.close()
+
+
 def test_the_exported_page_opens_from_disk_and_offline(open_page, shipped, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(frozen_page(shipped, source="virtual002", severities=(0.0, 1.0), targets=("DCM", "RV")))
     assert not re.search(r'(src|href)="(?!data:)', path.read_text().split('<script type="application/json"')[0])
     page = open_page(path.as_uri(), offline=True)
     settled(page)
+    assert page.get_by_label("Severity").input_value() == "1", "the nearest that was computed"
     before = number_of(page, "lv_ef_pct")
-    page.get_by_label("Severity").fill("0")
+    page.get_by_label("Severity").fill("0.2")
     until(page, f"document.querySelector('td[data-measure=lv_ef_pct]').textContent != '{before} %'")
     assert number_of(page, "lv_ef_pct") > before + 20
-    assert page.get_by_label("Healthy heart").input_value() == "virtual002"
-    assert page.get_by_role("button", name="Another version").is_disabled()
+    assert page.get_by_label("Healthy parent").input_value() == "virtual002"
+    assert page.get_by_label("Severity").input_value() == "0", "the slider stops where a heart was computed"
+    assert page.get_by_role("button", name="Next version").is_disabled()
+    healthy = beat_volume(page)
+    page.get_by_label("Severity").fill("1")
+    until(page, "document.querySelector('.status').textContent.includes('_DCM_v01:')")
+    assert beat_volume(page) > 1.2 * healthy, "each severity has its own beat"
+    page.goto(path.as_uri() + '#heart={"source":"virtual005","target":"RV"}')
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert "holds one heart only, virtual002" in page.locator(".remark").inner_text()
+    assert page.locator(".status").inner_text().startswith("virtual002_RV")
+
+
+def beat_volume(page):
+    """Voxels of the LV in the first moment of the beat of the heart on the screen."""
+    return page.evaluate(
+        """(async () => {
+            const { source, state } = cardiomorph;
+            const { value } = await source.beat(state.choice).next();
+            return value.labels.values.filter((one) => one === 3).length;
+        })()"""
+    )
+
+
+def test_back_and_a_reload_show_the_heart_as_it_was_looked_at(open_page, address):
+    page = open_page(address)
+    page.get_by_label("Target disease").select_option("HCM")
+    page.get_by_label("ES", exact=True).check()
+    page.get_by_label("Views").select_option("short")
+    page.get_by_role("tab", name="Wall thickness").click()
+    page.get_by_label("Side by side with").select_option("parent")
+    page.wait_for_selector(".stage.double")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    page.wait_for_selector(".stage.double")
+    assert page.get_by_label("Target disease").input_value() == "HCM"
+    assert page.get_by_label("ES", exact=True).is_checked()
+    assert page.get_by_label("Views").input_value() == "short"
+    assert page.get_by_role("tab", name="Wall thickness").get_attribute("aria-selected") == "true"
+    page.go_back()
+    page.wait_for_selector(".stage:not(.double)")
+    page.go_back()
+    until(page, "document.querySelector('[role=tab]').getAttribute('aria-selected') === 'true'")
+    page.go_back()
+    until(page, "document.querySelector('option[value=all]').parentElement.value === 'all'")
+
+
+def test_a_drag_is_one_step_of_the_history(open_page, address):
+    page = open_page(address)
+    before = page.evaluate("history.length")
+    page.evaluate(
+        """(() => {
+            const slider = document.querySelector('[aria-describedby=severity-ends]');
+            for (const value of [0.6, 0.7, 0.8]) {
+                slider.value = value;
+                slider.dispatchEvent(new Event('input'));
+            }
+            slider.dispatchEvent(new Event('change'));
+        })()"""
+    )
+    assert page.evaluate("history.length") == before + 1
+    page.go_back()
+    until(page, "document.querySelector('[aria-describedby=severity-ends]').value === '0.5'")
+
+
+def test_a_seed_that_is_none_is_said_beside_the_field(open_page, address):
+    page = open_page(address)
+    page.get_by_label("Seed").fill("1.5")
+    assert "whole number" in page.locator("#seed-wrong").inner_text()
+    page.get_by_label("Severity").fill("0.4")
+    assert page.get_by_label("Seed").input_value() == "1.5"
+    page.get_by_label("Seed").fill("7")
+    page.get_by_label("Seed").press("Enter")
+    assert page.locator("#seed-wrong").inner_text() == ""
+    until(page, "JSON.parse(new URLSearchParams(location.hash.slice(1)).get('heart')).seed === 7")
+
+
+def test_a_late_answer_does_not_move_a_slider(open_page, address):
+    page = open_page(address)
+    page.get_by_role("tab", name="Latent space").click()
+    seen = page.evaluate(
+        """(async () => {
+            const slider = document.querySelector('.sliders input');
+            const put = (value) => { slider.value = value; slider.dispatchEvent(new Event('input')); };
+            put(1);
+            const seen = new Set();
+            for (let at = 0; at < 60; at++) {
+                if (at === 5) put(2);
+                if (at > 5) seen.add(slider.value);
+                await new Promise((next) => setTimeout(next, 50));
+            }
+            return [...seen];
+        })()"""
+    )
+    assert seen == ["2"]
+
+
+def test_a_server_that_is_gone_is_said_and_asked_again(chromium, address):
+    page = chromium.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    settled(page)
+    shown = page.locator(".status").inner_text()
+    page.route("**/api/scene", lambda route: route.abort())
+    page.get_by_label("Severity").fill("1")
+    page.get_by_text("the server does not answer; trying again").wait_for()
+    assert page.locator(".status").inner_text() == shown
+    same = """(() => {
+        const { labels, scene } = cardiomorph.first;
+        return labels.ED.values.every((one, at) => one === scene.phases.ED.labels.values[at]);
+    })()"""
+    until(page, same)
+    page.unroute("**/api/scene")
+    until(page, "document.querySelector('.status').textContent.includes('_v01:')")
+    assert not page.locator(".problem:visible").count()
+    page.close()
+
+
+def test_a_failed_paint_does_not_leave_the_stage_painting(chromium, address):
+    page = chromium.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.route("**/api/images", lambda route: route.fulfill(status=500, json={"detail": "no paint"}))
+    page.goto(address)
+    page.get_by_text("no paint").wait_for()
+    assert page.locator(".painting").count() == 0
+    page.close()
+
+
+def test_the_crosshair_begins_in_the_lv_and_compared_hearts_share_the_level(open_page, address):
+    page = open_page(address)
+    settled(page)
+    label = """(() => {
+        const { view, labels } = cardiomorph.first;
+        const { shape: [slices, columns, rows], values } = labels.ED;
+        const [x, y, z] = view.position.map((share) => 1 - share);
+        const at = [z * slices, x * columns, y * rows].map(Math.floor);
+        return values[(at[0] * columns + at[1]) * rows + at[2]];
+    })()"""
+    assert page.evaluate(label) == 3
+    page.get_by_label("Side by side with").select_option("parent")
+    page.wait_for_selector("td.other")
+    page.locator("canvas").nth(1).focus()
+    page.keyboard.press("PageDown")
+    page.wait_for_timeout(400)
+    first, second = page.evaluate("[cardiomorph.first, cardiomorph.second].map(({ view }) => view.position)")
+    assert first == pytest.approx(second, abs=1e-6)
+    assert "healthy parent" in page.locator(".caption").nth(1).inner_text()
+    page.get_by_label("mark where the labels differ").check()
+    assert page.locator(".foot .legend").get_by_text("labels differ").is_visible()
+
+
+def test_numbers_and_views_say_what_they_are(open_page, address, shipped):
+    page = open_page(address)
+    settled(page)
+    counts = shipped.atlas.description["groups"]
+    legend = page.locator("[role=tabpanel] .legend").inner_text()
+    assert f"(n = {counts['NOR']})" in legend
+    assert f"(n = {counts['DCM']})" in legend
+    assert "real" not in page.locator(".facts").inner_text()
+    segments = shipped.scene(Choice(target="DCM", severity=0.5)).aha["ED"].values()
+    assert number_of(page, "wall_segment_max_mm") == pytest.approx(max(s for s in segments if s is not None), abs=0.06)
+    marks = page.locator(".over").inner_text()
+    assert all(
+        word in marks for word in ("Short axis", "of 32 from the base", "septal / RV", "lateral", "apex", "20 mm")
+    )
+
+
+def test_script_and_style_are_named_by_their_content():
+    names = re.findall(r'(?:src|href)="\./(assets/[^"]+)"', (PAGE / "index.html").read_text())
+    assert len(names) == 2
+    assert all(re.fullmatch(r"assets/viewer-[\w-]{8}\.(js|css)", name) and (PAGE / name).is_file() for name in names)
+
+
+def test_a_phone_shows_one_column_and_cuts_nothing_off(open_page, address):
+    page = open_page(address, width=400, height=800)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("canvas").first.bounding_box()["height"] > 300

@@ -4,6 +4,7 @@ import { unpacked } from "./arrays";
 
 export type Phase = "ED" | "ES";
 export const PHASES: readonly Phase[] = ["ED", "ES"];
+export const HEALTHY = "NOR";
 
 export interface Choice {
   source: string;
@@ -24,6 +25,8 @@ export interface Spread {
 
 export interface Atlas {
   name: string;
+  /** What the reference hearts are. */
+  kind?: "patients" | "phantom" | "unknown";
   notice: string | null;
   groups: Record<string, { name: string; colour: string; n: number }>;
   targets: string[];
@@ -106,6 +109,10 @@ interface WireMoment {
 export interface Source {
   /** False where only what was computed beforehand can be shown. */
   readonly live: boolean;
+  /** Severities that can be shown; null for all. */
+  readonly severities: number[] | null;
+  /** The heart that can be shown which is nearest to a choice. */
+  nearest(choice: Choice): Choice;
   atlas(): Promise<Atlas>;
   latent(): Promise<Latent>;
   labels(choice: Choice): Promise<Record<Phase, Slices>>;
@@ -141,8 +148,18 @@ async function labelsOf({ phases }: { phases: Record<Phase, WireSlices> }): Prom
 /** A server that answered with a problem, in its own words. */
 export class Problem extends Error {}
 
+/** A problem that passes: the server does not answer, or has too much to do. Worth another try. */
+export class Unreachable extends Problem {}
+
+/** The server asks for its token, or for another one. */
+export class Unauthorised extends Problem {}
+
+const BUSY = [502, 503, 504];
+
 export class ServerSource implements Source {
   readonly live = true;
+  readonly severities = null;
+  nearest = (choice: Choice): Choice => choice;
 
   constructor(private readonly token: string | null) {}
 
@@ -182,9 +199,11 @@ export class ServerSource implements Source {
     const init: RequestInit = { method: body === undefined ? "GET" : "POST", headers };
     if (body !== undefined) init.body = JSON.stringify(body);
     if (signal !== undefined) init.signal = signal;
-    const response = await fetch(path, init);
-    if (!response.ok) throw new Problem(await wordsOf(response));
-    return response;
+    const response = await reached(fetch(path, init), signal);
+    if (response.ok) return response;
+    const words = await wordsOf(response);
+    if (response.status === 401) throw new Unauthorised(words);
+    throw BUSY.includes(response.status) ? new Unreachable(words) : new Problem(words);
   }
 
   private async json<T>(path: string, body?: unknown): Promise<T> {
@@ -200,12 +219,22 @@ export class ServerSource implements Source {
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reached(reader.read(), signal);
       const parts = (rest + (value ?? "")).split("\n");
       rest = parts.pop() ?? "";
       for (const part of parts) yield JSON.parse(part) as T;
       if (done) return;
     }
+  }
+}
+
+/** What the network gives, or `Unreachable` where it gives nothing; an abandoned wait keeps its own error. */
+async function reached<T>(waiting: Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await waiting;
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Unreachable("the server does not answer");
   }
 }
 
@@ -233,8 +262,15 @@ export interface Frozen {
 /** A page that opens from disk: the nearest of the hearts that were computed beforehand. */
 export class FrozenSource implements Source {
   readonly live = false;
+  readonly severities: number[];
 
-  constructor(private readonly frozen: Frozen) {}
+  constructor(private readonly frozen: Frozen) {
+    this.severities = frozen.severities;
+  }
+
+  nearest(choice: Choice): Choice {
+    return this.frozen.scenes[this.key(choice)]!.choice;
+  }
 
   atlas = async (): Promise<Atlas> => this.frozen.atlas;
   latent = async (): Promise<Latent> => this.frozen.latent;
@@ -246,14 +282,13 @@ export class FrozenSource implements Source {
   volume = (): Promise<Blob> => Promise.reject(new Problem("a saved page writes no NIfTI"));
 
   async *images(choice: Choice): AsyncGenerator<{ phase: Phase; image: Uint8Array }> {
-    const { images } = this.frozen;
-    for (const { phase, image } of images[this.key(choice)] ?? images["NOR"] ?? []) {
+    for (const { phase, image } of this.looking(this.frozen.images, choice)) {
       yield { phase, image: await unpacked(image) };
     }
   }
 
   async *beat(choice: Choice): AsyncGenerator<Moment> {
-    for (const { systole, shape, spacing_mm, labels, image } of this.frozen.beats[choice.target] ?? []) {
+    for (const { systole, shape, spacing_mm, labels, image } of this.looking(this.frozen.beats, choice)) {
       yield {
         systole,
         labels: { shape, spacing_mm, values: await unpacked(labels) },
@@ -262,9 +297,15 @@ export class FrozenSource implements Source {
     }
   }
 
-  private key(choice: Choice): string {
-    const distance = (severity: number): number => Math.abs(severity - choice.severity);
-    const nearest = this.frozen.severities.reduce((a, b) => (distance(b) < distance(a) ? b : a));
-    return `${choice.target}/${nearest}`;
+  /** What a heart looks like; a parent looks the same on its way to any disease. */
+  private looking<T>(made: Record<string, T[]>, choice: Choice): T[] {
+    return made[this.key(choice)] ?? made[HEALTHY] ?? [];
+  }
+
+  private key({ target, severity }: Choice): string {
+    const distance = (one: number): number => Math.abs(one - severity);
+    const nearest = this.severities.reduce((a, b) => (distance(b) <= distance(a) ? b : a));
+    const { targets } = this.frozen.atlas;
+    return `${targets.includes(target) ? target : targets[0]!}/${nearest}`;
   }
 }

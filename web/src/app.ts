@@ -1,77 +1,97 @@
 /** The page: what is chosen, who is told, and in which order. */
 
-import type { Atlas, Choice, Latent, Scene, Source } from "./api";
-import { bullseye } from "./bullseye";
+import { read, TABS, write, type How, type State, type Tab } from "./address";
+import { Unreachable, type Atlas, type Choice, type Latent, type Scene, type Source } from "./api";
+import { bullseye, shade } from "./bullseye";
+import { colourBar } from "./colourbar";
 import { controls, type Controls } from "./controls";
 import { el, save } from "./dom";
 import { Latest } from "./flow";
-import { number } from "./format";
-import { HeartView, STRUCTURES, type Look } from "./heartview";
+import { number, percent } from "./format";
+import { DIFFERENCE, HeartView, STRUCTURES, type Look } from "./heartview";
 import { checks, legend, measures } from "./numbers";
 import { room, type Room } from "./room";
-import { Side, type Show } from "./side";
+import { Side } from "./side";
+import { tabs, type Tabs } from "./tabs";
 import { downloads, nameOf, recipeText } from "./takealong";
-import { opponent } from "./versus";
+import { ALONE, opponent, opponents } from "./versus";
 
 const PLAY_MS = 5000;
-const PAGES = ["Numbers", "Wall", "Latent room", "Take along"] as const;
-type Page = (typeof PAGES)[number];
+const MILD = 0.5;
 
 export class App {
-  private choice: Choice;
-  private look: Look = { opacity: 0.35, window: [0, 255], layout: "all" };
-  private show: Show = "ED";
-  private versus = "alone";
-  private differing = false;
+  private state: State;
+  private look: Omit<Look, "layout"> = { opacity: 0.35, window: [0, 255] };
   private parent: Scene | null = null;
   private end: Scene | null = null;
+  private endsOf = "";
   private playing = false;
   private readonly controls: Controls;
   private readonly room: Room;
-  private readonly pages = new Map<Page, HTMLElement>();
+  private readonly tabs: Tabs;
   private readonly status = el("p", { class: "status", role: "status", "aria-live": "polite" });
   private readonly problem = el("p", { class: "problem", role: "alert", hidden: true });
-  private readonly stage = el("section", { class: "stage", "aria-label": "Stage" });
+  private readonly remark = el("p", { class: "remark", role: "status", hidden: true });
+  private readonly differs = el("li", { hidden: true }, swatch(DIFFERENCE), "labels differ");
+  private readonly stage = el("section", { class: "stage", "aria-label": "Pictures" });
   private readonly ends = new Latest<Choice>((choice) => this.loadEnds(choice));
   private readonly recipes = new Latest<Choice>(async (choice) => this.showRecipe(choice));
   private readonly recipe = el("div", { class: "recipe" });
-  private first!: Side;
-  private second: Side | null = null;
+  first!: Side;
+  second: Side | null = null;
 
   constructor(private readonly root: HTMLElement, private readonly source: Source, private readonly atlas: Atlas, latent: Latent) {
-    this.choice = this.begin();
-    this.controls = controls(atlas, source.live, this.choice, this.look, {
-      choose: (change) => this.choose(change),
+    this.state = this.asked();
+    this.controls = controls(atlas, source, this.state, this.look, {
+      choose: (change, how) => this.choose(change, how),
       play: () => void this.play(),
-      show: (show) => this.phase(show),
-      look: (look) => this.restyle(look),
-      against: (kind) => void this.against(kind),
-      differ: (on) => void this.differ(on),
+      show: (show) => this.decide({ show }),
+      layout: (layout) => this.decide({ layout }),
+      look: (look) => this.restyle((this.look = look)),
+      against: (versus) => this.decide({ versus }),
+      differ: (differing) => this.decide({ differing }),
     });
-    this.room = room(atlas, latent, source.live, (shift) => this.choose({ shift }));
+    this.room = room(atlas, latent, source.live, (shift, how) => this.choose({ shift }, how));
+    this.tabs = tabs(TABS, "Facts", (tab) => this.decide({ tab: tab as Tab }));
+    this.tabs.panel("Latent space").append(this.room.panel);
+    this.tabs.panel("Export").append(
+      el("h2", {}, "Download"),
+      downloads(source, atlas.images, () => this.state.choice, (words) => this.complain(words)),
+      el("h2", {}, "Reproduce this heart"),
+      this.recipe,
+    );
   }
 
   async start(): Promise<void> {
-    this.root.append(this.header(), el("main", {}, this.controls.panel, this.centre(), this.tabs()));
+    this.root.append(this.header(), el("main", {}, this.controls.panel, this.centre(), this.tabs.element));
     this.first = await this.side("Heart");
     this.keys();
-    new ResizeObserver(() => [this.first, this.second].forEach((side) => side?.view.resized())).observe(this.stage);
-    await this.choose({});
+    addEventListener("popstate", () => void this.restore(this.asked()));
+    await this.restore(this.state);
     document.body.dataset["ready"] = "true";
   }
 
-  private begin(): Choice {
+  /** What the address asks for, as far as it can be shown, over what the page opens with. */
+  private asked(): State {
     const plain: Choice = {
       source: this.atlas.sources[0]!, target: this.atlas.targets[0]!, sampler: this.atlas.samplers[0]!,
-      seed: 0, version: 1, severity: 1, shift: [],
+      seed: 0, version: 1, severity: MILD, shift: [],
     };
-    const given = Object.values(this.atlas.hearts)[0];
-    const asked = new URLSearchParams(location.hash.slice(1)).get("heart");
-    try {
-      return { ...plain, ...given, ...(asked === null ? {} : (JSON.parse(asked) as Partial<Choice>)) };
-    } catch {
-      return { ...plain, ...given };
-    }
+    const { choice, ...rest } = read();
+    const wanted = { ...plain, ...Object.values(this.atlas.hearts)[0], ...choice };
+    const nearest = this.source.nearest(wanted);
+    this.tellWhatIsMissing(choice ?? {}, nearest);
+    const state: State = { show: "ED", layout: "all", tab: TABS[0], versus: ALONE, differing: false, ...rest, choice: nearest };
+    return state.versus in opponents(this.atlas, this.source.live) ? state : { ...state, versus: ALONE };
+  }
+
+  /** A saved page holds one heart: a link to another must not show its name over this one. */
+  private tellWhatIsMissing(asked: Partial<Choice>, shown: Choice): void {
+    const fields = Object.keys(asked) as (keyof Choice)[];
+    const others = fields.filter((field) => field in shown && JSON.stringify(asked[field]) !== JSON.stringify(shown[field]));
+    this.remark.hidden = others.length === 0;
+    const [wanted, instead] = [asked, shown].map((one) => others.map((field) => `${field} ${String(one[field])}`).join(", "));
+    this.remark.textContent = `This page holds one heart only, ${shown.source}. The link asks for ${wanted}; shown is ${instead}.`;
   }
 
   private header(): HTMLElement {
@@ -94,96 +114,106 @@ export class App {
   }
 
   private centre(): HTMLElement {
-    const keys = STRUCTURES.map(({ name, colour }) => el("li", {}, el("span", { class: "swatch", style: `background:rgb(${colour})` }), name));
-    const shot = el("button", { type: "button", click: () => this.snapshot() }, "Picture of the stage");
+    const keys = STRUCTURES.map(({ name, colour }) => el("li", {}, swatch(colour), name));
+    const shot = el("button", { type: "button", click: () => this.snapshot() }, "Save picture");
     return el(
       "div",
       { class: "centre" },
       this.stage,
-      el("div", { class: "foot" }, el("ul", { class: "legend" }, ...keys), this.status, shot),
+      el("div", { class: "foot" }, el("ul", { class: "legend" }, ...keys, this.differs), this.status, shot),
+      this.remark,
       this.problem,
       ...(this.atlas.notice ? [el("p", { class: "notice" }, this.atlas.notice)] : []),
     );
   }
 
-  private tabs(): HTMLElement {
-    const buttons: HTMLElement[] = [];
-    const panels: HTMLElement[] = [];
-    PAGES.forEach((name, index) => {
-      const content = el("div", { role: "tabpanel", id: `page-${index}`, "aria-labelledby": `tab-${index}`, tabindex: 0, hidden: index > 0 });
-      const tab = el("button", {
-        type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `page-${index}`, "aria-selected": String(index === 0),
-        tabindex: index === 0 ? 0 : -1,
-        click: () => select(index),
-        keydown: (event) => {
-          const step = { ArrowRight: 1, ArrowLeft: -1 }[(event as KeyboardEvent).key];
-          if (step !== undefined) select((index + step + PAGES.length) % PAGES.length, true);
-        },
-      }, name);
-      buttons.push(tab);
-      panels.push(content);
-      this.pages.set(name, content);
-    });
-    const select = (chosen: number, focus = false): void => {
-      panels.forEach((panel, index) => (panel.hidden = index !== chosen));
-      buttons.forEach((tab, index) => {
-        tab.setAttribute("aria-selected", String(index === chosen));
-        tab.tabIndex = index === chosen ? 0 : -1;
-      });
-      if (focus) buttons[chosen]!.focus();
-    };
-    this.pages.get("Latent room")!.append(this.room.panel);
-    this.pages.get("Take along")!.append(
-      el("h2", {}, "Download"),
-      downloads(this.source, this.atlas.images, () => this.choice, (words) => this.complain(words)),
-      el("h2", {}, "Make it again"),
-      this.recipe,
-    );
-    return el("section", { class: "panel facts", "aria-label": "Facts" }, el("div", { role: "tablist", "aria-label": "Facts" }, ...buttons), ...panels);
-  }
-
   private async side(name: string): Promise<Side> {
     const canvas = el("canvas", { tabindex: 0, role: "img", "aria-label": `${name}: short axis, long axes and surfaces. Arrow keys move the crosshair, page up and down change the slice.` });
-    this.stage.append(el("div", { class: "side" }, canvas));
+    const caption = el("p", { class: "caption" });
+    const views = el("div", { class: "views" }, canvas);
+    const element = el("div", { class: "side" }, caption, views);
+    this.stage.append(element);
     const view = await new HeartView(canvas).attach();
-    const side = new Side(view, this.source, () => this.arrived(), (words) => this.complain(words), (busy) => this.stage.classList.toggle("painting", busy));
-    side.restyle(this.look);
-    await side.phase(this.show);
+    new ResizeObserver(() => view.resized()).observe(views);
+    const side = new Side(view, this.source, {
+      arrived: (scene) => {
+        caption.title = caption.textContent = `${name === "Heart" ? "Heart" : "Compared with"}: ${captionOf(scene.choice)}`;
+        this.arrived();
+      },
+      failed: (error) => this.failed(error),
+      working: (busy) => element.classList.toggle("painting", busy),
+    });
+    side.restyle({ ...this.look, layout: this.state.layout });
+    await side.phase(this.state.show);
     return side;
   }
 
-  private async choose(change: Partial<Choice>): Promise<void> {
-    this.choice = { ...this.choice, ...change };
-    this.controls.follow(this.choice);
-    this.problem.hidden = true;
-    const other = opponent(this.choice, this.versus);
-    if (other !== null) void this.second?.want(other);
-    void this.ends.want(this.choice);
-    await this.first.want(this.choice);
+  private async choose(change: Partial<Choice>, how: How = "done"): Promise<void> {
+    this.state = { ...this.state, choice: this.source.nearest({ ...this.state.choice, ...change }) };
+    this.remark.hidden = true;
+    write(this.state, how);
+    await this.load();
   }
 
-  /** A scene is on the screen: everything that speaks of it follows. */
+  /** Both hearts of the state, and every control set to what is wanted. */
+  private async load(): Promise<void> {
+    const { choice, versus } = this.state;
+    this.controls.follow(this.state);
+    this.room.follow(choice);
+    this.problem.hidden = true;
+    const other = opponent(choice, versus);
+    if (other !== null) void this.second?.want(other);
+    await this.first.want(choice);
+  }
+
+  /** A deliberate act on how the heart is looked at. */
+  private decide(change: Partial<Omit<State, "choice">>): void {
+    const before = this.state;
+    this.state = { ...before, ...change };
+    write(this.state, "done");
+    void this.apply(before);
+  }
+
+  private async restore(state: State): Promise<void> {
+    const before = this.state;
+    this.state = state;
+    write(state, "restored");
+    await Promise.all([this.apply(before), this.load()]);
+  }
+
+  private async apply(before: State): Promise<void> {
+    const { show, tab, versus, differing } = this.state;
+    this.controls.follow(this.state);
+    this.tabs.show(tab);
+    this.restyle(this.look);
+    if (show !== before.show) [this.first, this.second].forEach((side) => void side?.phase(show));
+    if (versus !== before.versus || (versus !== ALONE && this.second === null)) await this.against(versus);
+    if (differing !== before.differing || versus !== before.versus) await this.differ();
+  }
+
+  /** A scene is on the screen: everything that speaks of it follows. What is wanted, the controls, stays as it is. */
   private arrived(): void {
     const scene = this.first.scene;
     if (scene === null) return;
     const { choice } = scene;
-    const other = this.second?.scene ?? null;
-    this.pages.get("Numbers")!.replaceChildren(
+    const alone = this.state.versus === ALONE;
+    const other = alone ? null : (this.second?.scene ?? null);
+    const known = this.endsOf === pathOf(choice);
+    const [parent, end] = known ? [this.parent, this.end] : [null, null];
+    this.problem.hidden = true;
+    this.tabs.panel("Measurements").replaceChildren(
       legend(this.atlas, choice),
-      measures(this.atlas, choice, scene, this.parent, other),
-      el("h2", {}, "Held to the truth"),
+      measures(this.atlas, choice, scene, parent, other),
+      el("h2", {}, "Plausibility checks"),
       checks(this.atlas, scene),
     );
-    this.pages.get("Wall")!.replaceChildren(...this.walls(scene));
-    this.room.follow(choice, scene, this.parent, this.end);
+    this.tabs.panel("Wall thickness").replaceChildren(...this.walls(scene));
+    this.room.draw(scene, parent, end);
     const ef = number(scene.measures["lv_ef_pct"]);
     this.status.textContent = `${nameOf(choice)}: LV EF ${ef} %, mass ${number(scene.measures["lv_mass_g"])} g`;
-    if (!this.playing) {
-      void this.recipes.want(choice);
-      const { token: _, ...kept } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-      history.replaceState(null, "", `#${new URLSearchParams({ ...kept, heart: JSON.stringify(choice) })}`);
-    }
-    if (this.differing) void this.differ(true);
+    if (!known) void this.ends.want(choice);
+    if (!this.playing) void this.recipes.want(choice);
+    if (this.state.differing) void this.differ();
   }
 
   private walls(scene: Scene): HTMLElement[] {
@@ -191,17 +221,21 @@ export class App {
       const title = `Wall thickness at ${phase}, mm, by AHA segment`;
       const range: [number, number] = phase === "ED" ? [4, 18] : [6, 24];
       const figure = bullseye(scene.phases[phase].aha_mm, range, title);
-      return el("figure", { class: "bullseye" }, figure as unknown as HTMLElement, el("figcaption", {}, title));
+      const bar = colourBar("mm", range, (value) => shade(value, range));
+      return el("figure", { class: "bullseye" }, figure as unknown as HTMLElement, bar, el("figcaption", {}, `${title}: base outside, apex inside, anterior on top, septum left`));
     });
   }
 
+  /** The healthy and the fully diseased end of the heart that has come. */
   private async loadEnds(choice: Choice): Promise<void> {
-    const same = (scene: Scene | null, severity: number): boolean =>
-      scene !== null && JSON.stringify({ ...scene.choice, severity, shift: [] }) === JSON.stringify({ ...choice, severity, shift: [] });
-    if (same(this.parent, 0) && same(this.end, 1)) return;
+    const path = pathOf(choice);
+    if (this.endsOf === path) return;
+    const at = async (severity: number): Promise<Scene | null> => {
+      const scene = await this.source.scene({ ...choice, severity, shift: [] });
+      return scene.choice.severity === severity ? scene : null;
+    };
     try {
-      this.parent = await this.source.scene({ ...choice, severity: 0, shift: [] });
-      this.end = await this.source.scene({ ...choice, severity: 1, shift: [] });
+      [this.parent, this.end, this.endsOf] = [await at(0), await at(1), path];
       this.arrived();
     } catch {
       // The scene itself says what is wrong with the choice.
@@ -212,7 +246,8 @@ export class App {
     try {
       this.recipe.replaceChildren(recipeText(await this.source.recipe(choice)));
     } catch (error) {
-      this.complain((error as Error).message);
+      this.recipe.replaceChildren();
+      this.failed(error as Error);
     }
   }
 
@@ -223,33 +258,24 @@ export class App {
     const start = performance.now();
     while (this.playing) {
       const severity = Math.min(1, (performance.now() - start) / PLAY_MS);
-      await this.choose({ severity: Math.round(100 * severity) / 100 });
+      await this.choose({ severity: Math.round(100 * severity) / 100 }, "dragging");
       await new Promise(requestAnimationFrame);
       if (severity >= 1) this.playing = false;
     }
+    write(this.state, "done");
     this.controls.playing(false);
     this.arrived();
   }
 
-  private phase(show: Show): void {
-    this.show = show;
-    void this.first.phase(show);
-    void this.second?.phase(show);
+  private restyle(look: Omit<Look, "layout">): void {
+    [this.first, this.second].forEach((side) => side?.restyle({ ...look, layout: this.state.layout }));
   }
 
-  private restyle(look: Look): void {
-    this.look = look;
-    this.first.restyle(look);
-    this.second?.restyle(look);
-  }
-
-  private async against(kind: string): Promise<void> {
-    this.versus = kind;
-    const other = opponent(this.choice, kind);
+  private async against(versus: string): Promise<void> {
+    const other = opponent(this.state.choice, versus);
     if (other !== null && this.second === null) {
       this.second = await this.side("Second heart");
-      this.first.view.nv.broadcastTo(this.second.view.nv, { "2d": true, "3d": true });
-      this.second.view.nv.broadcastTo(this.first.view.nv, { "2d": true, "3d": true });
+      this.first.view.link(this.second.view);
     }
     this.stage.classList.toggle("double", other !== null);
     this.first.view.resized();
@@ -257,8 +283,9 @@ export class App {
     this.arrived();
   }
 
-  private async differ(on: boolean): Promise<void> {
-    this.differing = on;
+  private async differ(): Promise<void> {
+    const on = this.state.differing && this.state.versus !== ALONE;
+    this.differs.hidden = !on;
     const mine = this.first;
     await this.second?.differ(on ? (phase) => mine.labels?.[phase] ?? null : null);
   }
@@ -272,26 +299,47 @@ export class App {
       const step = steps[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      this.first.view.step(...step);
+      const side = event.target === this.second?.view.canvas ? this.second : this.first;
+      side.view.step(...step);
     }, { capture: true });
   }
 
   private snapshot(): void {
     const { nv, canvas } = this.first.view;
     nv.drawScene();
-    canvas.toBlob((blob) => blob && save(blob, `${nameOf(this.choice)}_stage.png`));
+    canvas.toBlob((blob) => blob && save(blob, `${nameOf(this.state.choice)}_views.png`));
   }
 
   private async openReport(): Promise<void> {
     try {
       window.open(URL.createObjectURL(await this.source.report()), "_blank", "noopener");
     } catch (error) {
-      this.complain((error as Error).message);
+      this.failed(error as Error);
     }
+  }
+
+  private failed(error: Error): void {
+    if (!(error instanceof Unreachable)) return this.complain(error.message);
+    const shown = this.first.scene === null ? "" : ` Shown is the last heart that came, ${nameOf(this.first.scene.choice)}.`;
+    this.complain(`${error.message}; trying again.${shown}`);
   }
 
   private complain(words: string): void {
     this.problem.textContent = words;
     this.problem.hidden = false;
   }
+}
+
+function swatch(colour: readonly number[]): HTMLElement {
+  return el("span", { class: "swatch", style: `background:rgb(${colour})` });
+}
+
+/** What two hearts of one morph have in common. */
+function pathOf({ source, target, sampler, seed, version }: Choice): string {
+  return JSON.stringify([source, target, sampler, seed, version]);
+}
+
+function captionOf({ source, target, sampler, seed, version, severity }: Choice): string {
+  if (severity === 0) return `${source}, healthy parent`;
+  return `${source}, ${target} at ${percent(severity)}, ${sampler}, seed ${seed}, version ${version}`;
 }

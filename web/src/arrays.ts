@@ -13,15 +13,17 @@ const HEADER_BYTES = 352;
 const UINT8 = 2;
 
 /**
- * Voxel (x, y, slice) to mm. Slices run from base (up) to apex (down) and rows from anterior (y = 0) to posterior, as in
- * the labels, so both axes are turned; the volume's middle is the origin.
+ * Voxel (x, y, slice) to mm in NIfTI's world, where x grows to the Right, y to Anterior, z to Superior.
+ * In the labels x runs from the RV to the lateral wall, y from the anterior wall to the inferior one and slices from base
+ * to apex: Right to Left, Anterior to Posterior, Superior to Inferior in the heart's own frame. All three are turned, so
+ * that the heart is not mirrored; the volume's middle is the origin.
  */
 export function affine({ shape, spacing_mm }: Pick<Slices, "shape" | "spacing_mm">): {
   scale: [number, number, number];
   origin: [number, number, number];
 } {
   const [slices, columns, rows] = shape;
-  const scale: [number, number, number] = [spacing_mm[0], -spacing_mm[1], -spacing_mm[2]];
+  const scale: [number, number, number] = [-spacing_mm[0], -spacing_mm[1], -spacing_mm[2]];
   const counts = [columns, rows, slices];
   const origin = scale.map((step, axis) => -0.5 * step * (counts[axis]! - 1)) as [number, number, number];
   return { scale, origin };

@@ -45,7 +45,7 @@ function sector(from: number, to: number, inner: number, outer: number): string 
 }
 
 /** From pale to dark red-brown; readable under black text throughout. */
-function shade(value: number | null, [low, high]: [number, number]): string {
+export function shade(value: number | null, [low, high]: [number, number]): string {
   if (value === null) return "#9993";
   const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
   return `hsl(${48 - 40 * share} 90% ${88 - 30 * share}%)`;

@@ -4,6 +4,8 @@ import { Niivue, NVImage, NVMesh, SLICE_TYPE } from "@niivue/niivue";
 
 import type { Slices } from "./api";
 import { nifti } from "./arrays";
+import { el } from "./dom";
+import { marks, type Tile } from "./marks";
 import { surface } from "./surface";
 
 export const STRUCTURES = [
@@ -11,10 +13,13 @@ export const STRUCTURES = [
   { label: 2, name: "Myocardium", colour: [95, 191, 119] },
   { label: 3, name: "LV", colour: [232, 87, 76] },
 ] as const;
-const DIFFERENCE = [255, 0, 220] as const;
+const LV = 3;
+export const DIFFERENCE = [255, 0, 220] as const;
 const OPACITY_3D = [1, 0.35, 1] as const;
 
-export type Layout = "all" | "short" | "long" | "surface";
+export const LAYOUTS = { all: "all, linked", short: "short axis", long: "long axis", surface: "surfaces" } as const;
+export type Layout = keyof typeof LAYOUTS;
+export type Place3 = [number, number, number];
 
 /** What is drawn: labels, an image on the same grid, and labels of another heart to differ from. */
 export interface Picture {
@@ -33,6 +38,7 @@ export interface Look {
 type Place = { sliceType: SLICE_TYPE; position: [number, number, number, number] };
 
 export interface Drawn {
+  labels: Slices;
   volumes: NVImage[];
   meshes: NVMesh[];
 }
@@ -41,6 +47,10 @@ export class HeartView {
   readonly nv: Niivue;
   private look: Look = { opacity: 0.35, window: [0, 255], layout: "all" };
   private placed = false;
+  private drawn: Slices | null = null;
+  private wanted: Place3 | null = null;
+  private linked: HeartView | null = null;
+  private readonly over = el("div", { class: "over" });
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.nv = new Niivue({
@@ -57,11 +67,16 @@ export class HeartView {
       loadingText: "",
       logLevel: "error",
       isSliceMM: true,
+      // The heart's right, where the RV is, stands on the screen's left, as in every short-axis picture.
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
     });
   }
 
   async attach(): Promise<this> {
     await this.nv.attachToCanvas(this.canvas, true);
+    this.canvas.after(this.over);
+    this.nv.onLocationChange = () => this.mark();
     this.nv.setRenderAzimuthElevation(150, 20);
     this.nv.setScale(1.3);
     return this;
@@ -77,7 +92,7 @@ export class HeartView {
       loaded(overlay, "labels", "red"),
     ]);
     volumes[1]!.setColormapLabel(labelColours());
-    return { volumes, meshes: this.meshes(labels) };
+    return { labels, volumes, meshes: this.meshes(labels) };
   }
 
   show(drawn: Drawn): void {
@@ -86,12 +101,17 @@ export class HeartView {
     nv.back = drawn.volumes[0] ?? null;
     nv.overlays = drawn.volumes.slice(1);
     nv.meshes = drawn.meshes;
+    this.drawn = drawn.labels;
     this.dress();
     nv.updateGLVolume();
     if (!this.placed) {
-      nv.scene.crosshairPos = [0.5, 0.5, 0.6];
+      nv.scene.crosshairPos = this.wanted ?? middleOfLv(drawn.labels);
       this.placed = true;
+      this.linked?.go(this.position);
       this.lay(look.layout);
+    } else {
+      // Another heart has another length: the views have moved.
+      requestAnimationFrame(() => this.mark());
     }
   }
 
@@ -111,7 +131,50 @@ export class HeartView {
 
   /** Moves the crosshair by voxels: columns, rows, slices. */
   step(columns: number, rows: number, slices: number): void {
-    this.nv.moveCrosshairInVox(columns, -rows, -slices);
+    this.nv.moveCrosshairInVox(-columns, -rows, -slices);
+  }
+
+  /** Where the crosshair is, as shares of the volume: to the Right, Anterior, and from the apex to the base. */
+  get position(): Place3 {
+    return [...this.nv.scene.crosshairPos] as Place3;
+  }
+
+  /**
+   * Links the crosshairs and the surfaces' camera. Hearts differ in length, so slices are linked by their level, the share
+   * of the length, as the labels are compared; the canvas in use leads.
+   */
+  link(other: HeartView): void {
+    const follow = (leader: HeartView, follower: HeartView): void => {
+      leader.nv.broadcastTo(follower.nv, { "2d": false, "3d": true });
+      leader.nv.onLocationChange = () => {
+        leader.mark();
+        if (leader.canvas.matches(":focus")) follower.go(leader.position);
+      };
+    };
+    follow(this, other);
+    follow(other, this);
+    this.linked = other;
+    if (this.placed) other.go(this.position);
+  }
+
+  private go(position: Place3): void {
+    this.wanted = position;
+    if (!this.placed || position.every((share, axis) => share === this.nv.scene.crosshairPos[axis])) return;
+    this.nv.scene.crosshairPos = position;
+    this.nv.drawScene();
+    this.mark();
+  }
+
+  private mark(): void {
+    if (this.drawn === null) return;
+    const [slices] = this.drawn.shape;
+    const slice = Math.min(slices, 1 + Math.floor((1 - this.nv.scene.crosshairPos[2]!) * slices));
+    const ratio = this.canvas.width / this.canvas.clientWidth;
+    const tiles = this.nv.screenSlices.map(({ axCorSag, leftTopWidthHeight, fovMM }): Tile => {
+      const [left, top, width, height] = leftTopWidthHeight.map((pixels) => pixels / ratio);
+      return { view: axCorSag, left: left!, top: top!, width: width!, height: height!, mm: Math.abs(fovMM[0]!) };
+    });
+    this.over.replaceChildren(...marks(tiles, slice, slices));
   }
 
   private dress(): void {
@@ -141,6 +204,7 @@ export class HeartView {
     }
     // The image would hide the surfaces in 3D, so it is cut away there.
     this.nv.setClipPlane([-2, 0, 0]);
+    requestAnimationFrame(() => this.mark());
   }
 
   private meshes(labels: Slices): NVMesh[] {
@@ -154,6 +218,20 @@ export class HeartView {
     });
     return found;
   }
+}
+
+/** The LV cavity's centre in the middle one of its slices, as shares of the turned volume. */
+function middleOfLv({ shape, values }: Slices): Place3 {
+  const [slices, columns, rows] = shape;
+  const places: Place3[] = [];
+  values.forEach((label, at) => {
+    if (label === LV) places.push([Math.floor(at / (columns * rows)), Math.floor(at / rows) % columns, at % rows]);
+  });
+  if (places.length === 0) return [0.5, 0.5, 0.5];
+  const middle = Math.floor((places[0]![0] + places.at(-1)![0]) / 2);
+  const level = places.filter(([slice]) => slice === middle);
+  const mean = (axis: 1 | 2): number => level.reduce((sum, place) => sum + place[axis], 0) / (level.length || 1);
+  return [1 - (mean(1) + 0.5) / columns, 1 - (mean(2) + 0.5) / rows, 1 - (middle + 0.5) / slices];
 }
 
 function labelColours(): { R: number[]; G: number[]; B: number[]; A: number[]; I: number[]; labels: string[] } {

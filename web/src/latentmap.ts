@@ -6,8 +6,10 @@ import { el, picture, svg } from "./dom";
 const WIDTH = 300;
 const HEIGHT = 230;
 const REACH = 2;
+/** Correlations from here on have the darkest colour. */
+export const CORRELATION_END = 0.6;
 
-/** Groups as ellipses of two SDs, real hearts as dots, the way of the morph and the heart on it. */
+/** Groups as ellipses of two SDs, the cohort's hearts as dots, the way of the morph and the heart on it. */
 export function latentMap(atlas: Atlas, latent: Latent, way: Point[], heart: Point): SVGElement {
   const corners = Object.values(latent.ellipses).flatMap(({ centre, covariance }) => {
     const [rx, ry] = [REACH * Math.sqrt(covariance[0][0]), REACH * Math.sqrt(covariance[1][1])];
@@ -57,13 +59,13 @@ function ellipse([cx, cy]: Point, [[a, b], [, d]]: [Point, Point]): Point[] {
 export function matrix(title: string, values: number[][]): HTMLElement {
   const n = values.length;
   const cells = values.flatMap((row, i) =>
-    row.map((value, j) => svg("rect", { x: j, y: i, width: 1.02, height: 1.02, fill: colour(value) },
+    row.map((value, j) => svg("rect", { x: j, y: i, width: 1.02, height: 1.02, fill: correlationColour(value) },
       svg("title", {}, `${i + 1}, ${j + 1}: ${value.toFixed(2)}`))),
   );
   return el("figure", {}, picture(`${title}: rank correlations of ${n} latent dimensions`, n, n, ...cells), el("figcaption", {}, title));
 }
 
-function colour(value: number): string {
-  const share = Math.min(1, Math.abs(value) / 0.6);
+export function correlationColour(value: number): string {
+  const share = Math.min(1, Math.abs(value) / CORRELATION_END);
   return `hsl(${value < 0 ? 215 : 8} ${70 * share}% ${96 - 46 * share}%)`;
 }

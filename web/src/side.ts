@@ -1,7 +1,7 @@
 /** One heart on the screen: its scene, its images as they arrive, its beat, and the canvas that shows them. */
 
 import type { Choice, Moment, Phase, Scene, Slices, Source } from "./api";
-import { PHASES } from "./api";
+import { PHASES, Unreachable } from "./api";
 import { Abandoned, Latest } from "./flow";
 import { HeartView, type Drawn, type Look } from "./heartview";
 
@@ -9,6 +9,15 @@ export type Show = Phase | "beat";
 
 const REST_MS = 120;
 const NUMBERS_MS = 400;
+const RETRY_MS = [1000, 2000, 4000, 8000];
+
+export interface Told {
+  /** A scene has come and is on the screen. */
+  arrived(scene: Scene): void;
+  failed(error: Error): void;
+  /** Images are under way, or no longer. */
+  working(busy: boolean): void;
+}
 
 export class Side {
   scene: Scene | null = null;
@@ -16,22 +25,17 @@ export class Side {
   images: Partial<Record<Phase, Uint8Array>> = {};
   private show: Show = "ED";
   private told = 0;
+  private failures = 0;
+  private again: ReturnType<typeof setTimeout> | undefined;
   private other: ((phase: Phase) => Slices | null) | null = null;
   private readonly painting = new Abandoned();
   private readonly beating = new Abandoned();
   private readonly scenes: Latest<Choice>;
 
-  /**
-   * @param arrived called when a scene has come and is on the screen
-   * @param failed called with the words of a problem
-   * @param working called when images are under way or done
-   */
   constructor(
     readonly view: HeartView,
     private readonly source: Source,
-    private readonly arrived: (scene: Scene) => void,
-    private readonly failed: (words: string) => void,
-    private readonly working: (busy: boolean) => void,
+    private readonly tell: Told,
   ) {
     this.scenes = new Latest((choice) => this.load(choice));
   }
@@ -39,6 +43,7 @@ export class Side {
   want(choice: Choice): Promise<void> {
     this.painting.stop();
     this.beating.stop();
+    clearTimeout(this.again);
     return this.scenes.want(choice);
   }
 
@@ -64,6 +69,7 @@ export class Side {
   }
 
   private async load(choice: Choice): Promise<void> {
+    const before = { scene: this.scene, images: this.images };
     try {
       this.labels = await this.source.labels(choice);
       this.images = {};
@@ -73,17 +79,36 @@ export class Side {
       this.scene = await this.source.scene(choice);
       this.told = performance.now();
     } catch (error) {
-      this.working(false);
-      this.failed((error as Error).message);
+      await this.back(before);
+      this.fail(choice, error as Error);
       return;
     }
-    this.arrived(this.scene);
+    this.failures = 0;
+    this.tell.arrived(this.scene);
     void this.paint(choice);
+  }
+
+  /** Picture and numbers are of one heart: where the new one's numbers do not come, the last one's picture does. */
+  private async back({ scene, images }: { scene: Scene | null; images: Partial<Record<Phase, Uint8Array>> }): Promise<void> {
+    if (scene === null) return;
+    this.labels = { ED: scene.phases.ED.labels, ES: scene.phases.ES.labels };
+    this.images = images;
+    await this.draw();
+  }
+
+  /** Says so, and tries again by itself where that may help and nothing newer is wanted. */
+  private fail(choice: Choice, error: Error): void {
+    this.tell.working(false);
+    this.tell.failed(error);
+    if (!(error instanceof Unreachable) || this.scenes.wanted) return;
+    clearTimeout(this.again);
+    const wait = RETRY_MS[Math.min(this.failures++, RETRY_MS.length - 1)];
+    this.again = setTimeout(() => void this.want(choice), wait);
   }
 
   private async paint(choice: Choice): Promise<void> {
     const signal = this.painting.begin();
-    this.working(true);
+    this.tell.working(true);
     // A hand that is still moving would have to wait behind the painting of where it was.
     await new Promise((rested) => setTimeout(rested, REST_MS));
     if (signal.aborted || this.scenes.wanted) return;
@@ -93,10 +118,10 @@ export class Side {
         this.images[phase] = image;
         if (phase === this.show) await this.draw();
       }
-      this.working(false);
+      this.tell.working(false);
       if (this.show === "beat") await this.beat();
     } catch (error) {
-      if (!signal.aborted) this.failed((error as Error).message);
+      if (!signal.aborted) this.fail(choice, error as Error);
     }
   }
 
@@ -125,7 +150,7 @@ export class Side {
         if (!this.source.live) return;
       }
     } catch (error) {
-      if (!signal.aborted) this.failed((error as Error).message);
+      if (!signal.aborted) this.fail(choice, error as Error);
     }
   }
 

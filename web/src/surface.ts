@@ -27,7 +27,9 @@ export function surface(volume: Slices, label: number): Surface | null {
     const voxel = [x + box.low[1]!, y + box.low[2]!, k + box.low[0]!];
     for (let axis = 0; axis < 3; axis++) points[3 * index + axis] = origin[axis]! + scale[axis]! * voxel[axis]!;
   });
-  return { points, triangles: Uint32Array.from(net.cells.flat()) };
+  // The field's axes (slice, x, y) are an even turn of (x, y, slice); the mirrored affine turns every triangle inside out.
+  const outward = net.cells.map(([a, b, c]) => [a, c, b]);
+  return { points, triangles: Uint32Array.from(outward.flat()) };
 }
 
 function boxAround({ shape, values }: Slices, label: number): Box | null {

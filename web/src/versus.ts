@@ -5,7 +5,7 @@ import type { Atlas, Choice } from "./api";
 export const ALONE = "alone";
 
 export function opponents(atlas: Atlas, live: boolean): Record<string, string> {
-  const found: Record<string, string> = { [ALONE]: "one heart alone", parent: "its healthy parent" };
+  const found: Record<string, string> = { [ALONE]: "one heart alone", parent: "the parent itself" };
   if (live) {
     found["version"] = "the next version";
     for (const sampler of atlas.samplers) found[`sampler/${sampler}`] = `the ${sampler} sampler`;

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardiomorph.anatomy import PHASES
+from cardiomorph.checks import checked_name
 from cardiomorph.data.heart_check import base_first, doubts, refusals
 from cardiomorph.data.subject import Codes, Subject, checked_group
 from cardiomorph.errors import CardiomorphError
@@ -67,6 +68,7 @@ class Entry:
         Raises:
             CardiomorphError: no phase can be read.
         """
+        checked_name(self.id, self.folder)
         subject = self.read(codes)
         if not subject.frames:
             raise CardiomorphError(subject.problems[0])

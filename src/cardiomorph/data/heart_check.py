@@ -20,6 +20,9 @@ NAMES = {Label.RV: "RV cavity", Label.MYOCARDIUM: "LV myocardium", Label.LV: "LV
 _LABELS_HINT = "if the codes mean something else, say so: --labels theirs:ours, for instance 1:3,2:2,3:1"
 # In ACDC's 200 label maps the wall is 99 to 100 % of the LV cavity's border, and at most 44 % of the RV's.
 _MIN_ENCLOSED = 0.5
+_CLEAR_EXCESS = 0.1
+"""Share of the labelled voxels by which one half of a stack must outweigh the other to be its base without a doubt."""
+_FAR_MM = 30.0
 _LV_ML = (5.0, 1000.0)
 _USUAL_LV_ML = (30.0, 500.0)
 _LENGTH_MM = (15.0, 250.0)
@@ -51,7 +54,9 @@ def refusals(subject: Subject, *, partial: bool = False) -> Iterator[str]:
     """
     labels = {phase: _boxed(frame.label) for phase, frame in subject.frames.items()}
     yield from _absent(labels, partial)
-    yield from _swapped(labels)
+    yield from _opposite(subject)
+    for phase, label in labels.items():
+        yield from _swapped(phase, label)
     for phase, label in labels.items():
         yield from _spacing(phase, label)
     yield from _size(labels)
@@ -90,14 +95,27 @@ def _absent(labels: Mapping[Phase, Volume], partial: bool) -> Iterator[str]:
         yield f"no voxel {names}; {_LABELS_HINT}, or 3:3 where only that is labelled"
 
 
-def _swapped(labels: Mapping[Phase, Volume]) -> Iterator[str]:
-    left, right = (np.mean([_enclosed(label.array, s) for label in labels.values()]) for s in (Label.LV, Label.RV))
-    if np.isnan(left) or not any((label.array == Label.MYOCARDIUM).any() for label in labels.values()):
+def _opposite(subject: Subject) -> Iterator[str]:
+    """One phase stored from base to apex and the other from apex to base; and phases on grids of different pixels."""
+    labels = [frame.label for frame in subject.frames.values()]
+    shares = [_basal_excess(label) / float((label.array > 0).sum()) for label in labels]
+    if min(shares) < -_CLEAR_EXCESS and max(shares) > _CLEAR_EXCESS:
+        yield "ED runs along its slices one way and ES the other: turn one of them"
+    pixels = [label.spacing_mm[:2] for label in labels]
+    if not all(np.allclose(found, pixels[0], rtol=0.01, atol=0) for found in pixels):
+        shown = " and ".join(f"{x:.4g} x {y:.4g} mm" for x, y in pixels)
+        yield f"ED and ES have pixels of {shown}; one of them must be wrong"
+
+
+def _swapped(phase: Phase, label: Volume) -> Iterator[str]:
+    left, right = (_enclosed(label.array, structure) for structure in (Label.LV, Label.RV))
+    if np.isnan(left) or not (label.array == Label.MYOCARDIUM).any():
         return
     if left < _MIN_ENCLOSED or right > left:
         other = "" if np.isnan(right) else f", and {right:.0%} of that of code {int(Label.RV)}"
         yield (
-            f"myocardium ({int(Label.MYOCARDIUM)}) is {left:.0%} of the border of the cavity of code {int(Label.LV)}"
+            f"at {phase} myocardium ({int(Label.MYOCARDIUM)}) is {left:.0%} of the border of the cavity of code "
+            f"{int(Label.LV)}"
             f"{other}; around an LV cavity it is nearly all, around an RV a third; {_LABELS_HINT}"
         )
 
@@ -173,6 +191,18 @@ def _unequal(subject: Subject) -> Iterator[str]:
     between = {frame.label.spacing_mm[2] for frame in subject.frames.values()}
     if not subject.synthetic and len(between) > 1 and max(between) > 1.01 * min(between):
         yield "ED and ES have slices at different distances"
+    if len({frame.label.array.shape[:2] for frame in subject.frames.values()}) > 1:
+        yield "ED and ES have different numbers of pixels"
+    places = [frame.label for frame in subject.frames.values() if frame.label.affine is not None and frame.label.code]
+    if len(places) > 1 and np.linalg.norm(_centre(places[0]) - _centre(places[1])) > _FAR_MM:
+        yield f"ED and ES lie more than {_FAR_MM:g} mm apart in the world"
+
+
+def _centre(label: Volume) -> NDArray[np.float64]:
+    """The labels' centre in the world, in mm."""
+    assert label.affine is not None
+    where: NDArray[np.float64] = label.affine @ [*np.argwhere(label.array > 0).mean(axis=0), 1.0]
+    return where[:3]
 
 
 def _gaps(phase: Phase, label: Volume) -> Iterator[str]:

@@ -97,6 +97,14 @@ def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Vol
         CardiomorphError: codes outside 0..3, nothing labelled, fewer than three labelled slices.
     """
     whole, is_whole = _whole(label.array)
+    # A code that is not listed stays what it is; not where another one becomes the same.
+    merged = [code for code in set((codes or {}).values()) - set(codes or {}) - {0} if (whole == code).any()]
+    if merged:
+        raise CardiomorphError(
+            f"holds the code {merged[0]}, of which nothing was said, and another one is said to mean it",
+            where=where,
+            fix=f"Say what every code means; {merged[0]}:0 makes it background",
+        )
     array = recoded(whole, codes) if codes else whole
     allowed = is_whole & (array >= 0) & (array < N_CLASSES)
     if not allowed.all():

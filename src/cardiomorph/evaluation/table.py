@@ -103,6 +103,8 @@ def _say_doubts(doubts: Sequence[tuple[str, Sequence[str]]]) -> None:
 
 def write_measures(folder: Path, output: Path, codes: Codes | None = None) -> list[Row]:
     """`measure_folder` into a CSV file; an empty cell is a measure that cannot be had."""
+    if Path(output).exists() and Path(output).suffix.lower() != ".csv":
+        raise CardiomorphError("exists and is no CSV file", where=output, fix="Choose another output")
     rows = measure_folder(folder, codes)
     write_csv(Path(output), rows, TABLE_COLUMNS)
     say(f"{len(rows)} hearts in {output}")

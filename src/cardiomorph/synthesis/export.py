@@ -85,12 +85,14 @@ def _as_stored(image: Volume) -> Volume:
 
 def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder: Path, seed: int) -> None:
     groups: dict[str, str] = {}
+    bodies: dict[str, dict[str, float | None]] = {}
     prints = {}
     cases = 0
     for entry in track([*originals, *synthetic], "exporting"):
         subject = entry.load()
         cases += _write_cases(subject, entry, folder)
         groups[subject.id] = subject.group
+        bodies[subject.id] = {"height_cm": subject.height_cm, "weight_kg": subject.weight_kg}
         if entry in originals:
             prints[subject.id] = fingerprint(subject)
     write_json(
@@ -105,6 +107,7 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
     parents = {entry.id: read_record(entry.folder / "provenance.json", "parent")["parent"] for entry in synthetic}
     rows = [
         {"subject": name, "group": group, "synthetic": "yes" if name in parents else "no", "parent": parents.get(name)}
+        | bodies[name]
         for name, group in groups.items()
     ]
     write_csv(folder / SUBJECTS, rows)

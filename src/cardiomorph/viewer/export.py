@@ -29,7 +29,7 @@ def frozen_page(
     targets: Sequence[str] = (),
     severities: Sequence[float] = SEVERITIES,
 ) -> str:
-    """The page as HTML: morphs of one heart to diseases (all without ``targets``), and the beat of each diseased heart.
+    """The page as HTML: morphs of one heart to diseases (all without ``targets``), each with its images and its beat.
 
     Raises:
         CardiomorphError: the atlas has no such heart, or the page was not built.
@@ -41,13 +41,12 @@ def frozen_page(
     for choice in track(choices, "hearts", len(choices)):
         key, scene = f"{choice.target}/{choice.severity:g}", stage.scene(choice)
         scenes[key] = scene_facts(stage, choice, scene).model_dump()
-        painted = key if choice.severity else HEALTHY
-        if painted not in images:
-            images[painted] = [painted_phase(p, _coarse(image)).model_dump() for p, image in stage.images(choice)]
         recipes[key] = recipe(stage.atlas, choice, scene.drawn).model_dump()
-        if choice.severity == 1.0:
-            moments = stage.beat(choice, images=False)
-            beats[choice.target] = [beat_line(moment).model_dump() for moment in moments]
+        # A parent is the same on its way to any disease.
+        look = key if choice.severity else HEALTHY
+        if look not in images:
+            images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in stage.images(choice)]
+            beats[look] = [beat_line(moment).model_dump() for moment in stage.beat(choice, images=False)]
     there = {"sources": [source], "targets": targets, "samplers": [choices[0].sampler]}
     return _folded(
         {
@@ -74,10 +73,19 @@ def _folded(frozen: dict[str, Any]) -> str:
             "the viewer's page was not built", where=PAGE, fix="Run 'npm ci && npm run build' in web/"
         )
     html = (PAGE / "index.html").read_text()
-    script = (PAGE / "assets/viewer.js").read_text().replace("</script", "<\\/script")
-    style = (PAGE / "assets/viewer.css").read_text()
+    scripts = re.findall(r'<script type="module"[^>]* src="([^"]+)"></script>', html)
+    script = "\n".join((PAGE / name).read_text() for name in scripts).replace("</script", "<\\/script")
     data = json.dumps(frozen, separators=(",", ":")).replace("<", "\\u003c")
     html = re.sub(r'<script type="module"[^>]*></script>', "", html)
-    html = re.sub(r'<link rel="stylesheet"[^>]*>', lambda _: f"<style>{style}</style>", html)
+    html = re.sub(
+        r'<link rel="stylesheet"[^>]* href="([^"]+)">',
+        lambda found: f"<style>{(PAGE / found[1]).read_text()}</style>",
+        html,
+    )
     tail = f'<script type="application/json" id="frozen">{data}</script><script type="module">{script}</script></body>'
     return html.replace("</body>", tail)
+
+
+def _style(link: re.Match[str]) -> str:
+    """The style sheet that a link names."""
+    return f"<style>{(PAGE / link[1]).read_text()}</style>"

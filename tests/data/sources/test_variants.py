@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -209,3 +210,63 @@ def test_what_a_generator_made_is_read_even_where_it_is_no_heart(tmp_path):
     with pytest.raises(CardiomorphError, match="one and the same label map"):
         entries(tmp_path)["p"].load_present()
     assert set(entries(tmp_path)["p"].load_readable().frames) == {"ED", "ES"}
+
+
+@pytest.mark.parametrize("names", [("p_ED", "p_ES"), ("p-ED", "p-ES"), ("p_ed", "p_es"), ("p-ed", "p-Es")])
+def test_nnunet_phases_are_named_in_any_case(names, tmp_path):
+    for name, heart in zip(names, HEARTS.values(), strict=True):
+        save_nifti(tmp_path / "labelsTr" / f"{name}.nii.gz", heart_label(heart))
+    assert set(entries(tmp_path)) == {"p"}
+    assert_is_the_heart(entries(tmp_path)["p"].load_present())
+
+
+@pytest.mark.parametrize("name", ["LV epi", "LV papillary", "Left auricle", "left atrium", "myocardium_RV"])
+def test_names_of_other_structures_are_not_taken_for_ours(name, tmp_path):
+    root = nnunet_tree(tmp_path)
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "RV": 1, "MYO": 2, name: 3}}))
+    with pytest.raises(CardiomorphError, match=r"dataset\.json"):
+        entries(root)["p"].load()
+
+
+@pytest.mark.parametrize("code", [1.9, True, None, "x"])
+def test_codes_that_are_no_whole_numbers_are_refused(code, tmp_path):
+    root = nnunet_tree(tmp_path)
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "RV": code, "MYO": 2, "LV": 3}}))
+    with pytest.raises(CardiomorphError, match="does not say what its labels mean"):
+        entries(root)["p"].load()
+
+
+def test_nnunet_subjects_with_two_rows_that_differ_are_refused(tmp_path):
+    root = nnunet_tree(tmp_path)
+    write_table(root / "subjects.csv", "subject,group,height_cm", "p,NOR,178", "p,HCM,150")
+    with pytest.raises(CardiomorphError, match="p has two rows that differ"):
+        entries(root)["p"].load()
+
+
+def test_a_decimal_comma_that_shifts_the_columns_is_refused(tmp_path):
+    root = nnunet_tree(tmp_path)
+    write_table(root / "subjects.csv", "subject,group,height_cm,weight_kg", "p,NOR,178,5,80")
+    with pytest.raises(CardiomorphError, match="p has more cells than the table has headings"):
+        entries(root)["p"].load()
+
+
+def test_two_subjects_of_one_name_are_refused(mnms2_tree, tmp_path):
+    root = tmp_path / "t"
+    shutil.copytree(mnms2_tree, root)
+    shutil.copytree(next(root.rglob("001")), root / "Again" / "001")
+    with pytest.raises(CardiomorphError, match="two subjects are called '001'"):
+        find_subjects(root)
+
+
+def test_a_name_that_no_file_may_have_leaves_its_subject_out_only(tmp_path):
+    write_acdc_subject(tmp_path / "good", "NOR")
+    write_acdc_subject(tmp_path / ("b" * 125), "NOR")
+    found = entries(tmp_path)
+    found["good"].load()
+    with pytest.raises(CardiomorphError, match="cannot be a file's"):
+        found["b" * 125].load()
+
+
+def test_a_subjects_folder_may_be_the_one_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(write_acdc_subject(tmp_path / "p", "NOR"))
+    assert_is_the_heart(entries(Path())["p"].load())

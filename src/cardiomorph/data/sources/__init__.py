@@ -62,7 +62,8 @@ def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]
     """
     if not folder.is_dir():
         raise CardiomorphError("is not a folder", where=folder, fix="Give the folder that holds the data set")
-    candidates = _candidates(source)
+    # By its own name: a subject's folder may be given as ".".
+    folder, candidates = folder.absolute(), _candidates(source)
     name = next((name for name in candidates if source_named(name).recognises(folder)), None)
     if name is None:
         expected = "; or ".join(source_named(name).EXPECTED for name in candidates)
@@ -72,6 +73,12 @@ def find_subjects(folder: Path, source: str = "auto") -> tuple[str, list[Entry]]
             fix=f"Expected is {expected}. Is it a folder further in?",
         )
     entries = source_named(name).find(folder)
+    for entry in entries:
+        others = [other.folder for other in entries if other.id == entry.id and other is not entry]
+        if others:
+            raise CardiomorphError(
+                f"two subjects are called {entry.id!r}, here and in {others[0]}", where=entry.folder, fix="Rename one"
+            )
     if not entries:
         raise CardiomorphError(f"the layout is {name}'s, but no subject was found in it", where=folder)
     return name, entries

@@ -71,28 +71,32 @@ class ClinicalTable:
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, str], ...]
 
-    def by(self, key: str) -> dict[str, Mapping[str, str]]:
+    def by(self, key: str, without: str = "") -> dict[str, Mapping[str, str]]:
         """Rows by the text in a column.
 
-        Two rows of one subject that differ become one row that says so: see `ambiguous`.
+        Two rows of one subject that differ become one row that says so: see `refuse_ambiguous`.
+
+        Args:
+            without: characters that do not count in front (spreadsheets lose leading zeros).
         """
         found: dict[str, Mapping[str, str]] = {}
         for row in self.rows:
             name = row.get(key, "")
+            name = name.lstrip(without) or name
             if name and name in found and found[name] != row:
-                row = {**row, _AMBIGUOUS: "yes"}
+                row = {**row, _FAULT: "has two rows that differ"}
             if name:
                 found[name] = row
         return found
 
 
-_AMBIGUOUS = "\0two rows"
+_FAULT = "\0fault"
 
 
 def refuse_ambiguous(row: Mapping[str, str], code: str, table: Path) -> None:
-    """Raises `CardiomorphError` where a table has two rows of a subject that differ."""
-    if _AMBIGUOUS in row:
-        raise CardiomorphError(f"{code} has two rows that differ", where=table, fix="Keep the right one")
+    """Raises `CardiomorphError` where a table has two rows of a subject that differ, or more cells than headings."""
+    if _FAULT in row:
+        raise CardiomorphError(f"{code} {row[_FAULT]}", where=table, fix="Mend the table")
 
 
 def read_table(path: Path) -> ClinicalTable:
@@ -108,12 +112,15 @@ def read_table(path: Path) -> ClinicalTable:
     twice = [name for name in columns if name and columns.count(name) > 1]
     if twice:
         raise CardiomorphError(f"has the column {twice[0]!r} twice", where=path, fix="Keep the right one")
-    rows = tuple(
-        {name: cell.strip() for name, cell in zip(columns, line, strict=False) if name}
-        for line in lines[1:]
-        if any(line)
-    )
+    rows = tuple(_row(columns, line) for line in lines[1:] if any(line))
     return ClinicalTable(path, columns, rows)
+
+
+def _row(columns: tuple[str, ...], line: list[str]) -> dict[str, str]:
+    """A row by its headings; one with more cells (a decimal comma, mostly) has lost their order, and says so."""
+    cells = {name: cell.strip() for name, cell in zip(columns, line, strict=False) if name}
+    surplus = any(cell.strip() for cell in line[len(columns) :])
+    return {**cells, _FAULT: "has more cells than the table has headings"} if surplus else cells
 
 
 def table_with(folder: Path, column: str) -> ClinicalTable | None:

@@ -31,18 +31,18 @@ def find(folder: Path) -> list[Entry]:
     table = table_with(folder, _KEY)
     assert table is not None, "find() is called on a folder that recognises() accepted"
     # Folders carry leading zeros (001), spreadsheets lose them (1).
-    rows = {code.lstrip("0"): row for code, row in table.by(_KEY).items()}
+    rows = table.by(_KEY, without="0")
     folders = sorted({path.parent for path in visible(folder.rglob("*_SA_E[DS]_gt.nii*"), folder)})
     return [
         Entry(
             child.name,
             child,
             tuple(visible(child.glob(f"{child.name}_SA_E[DS]*.nii*"), child)),
-            partial(read, child, rows[child.name.lstrip("0")], table.path),
+            partial(read, child, rows[child.name.lstrip("0") or child.name], table.path),
             table.path,
         )
         for child in folders
-        if child.name.lstrip("0") in rows
+        if (child.name.lstrip("0") or child.name) in rows
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from cardiomorph.anatomy import PHASES, Label, Phase
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources.clinical import body, read_table, read_text, visible
+from cardiomorph.data.sources.clinical import body, read_table, read_text, refuse_ambiguous, visible
 from cardiomorph.data.sources.images import SUFFIXES, stem_of, stored
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
@@ -25,7 +25,7 @@ from cardiomorph.volume import read_nifti
 SUBJECTS = "subjects.csv"
 EXPECTED = "nnU-Net (labelsTr)"
 _DATASET = "dataset.json"
-_CASE = re.compile(r"(?P<subject>.+)_(?P<frame>ED|ES|frame\d+)")
+_CASE = re.compile(r"(?P<subject>.+)[_-](?P<frame>ED|ES|frame\d+)", re.IGNORECASE)
 
 
 def recognises(folder: Path) -> bool:
@@ -43,7 +43,7 @@ def cases(folder: Path) -> dict[str, dict[str, str]]:
         stem = stem_of(path)
         match = _CASE.fullmatch(stem)
         subject, frame = match.group("subject", "frame") if match else (stem, "ED")
-        found.setdefault(subject, {})[frame] = stem
+        found.setdefault(subject, {})[frame.upper() if frame.upper() in PHASES else frame] = stem
     return found
 
 
@@ -81,9 +81,7 @@ def stated_codes(folder: Path) -> Codes:
     try:
         labels = json.loads(read_text(path))["labels"]
         # Version 1 wrote {"1": "LV"}, version 2 writes {"LV": 1}.
-        pairs = [
-            (int(key), str(value)) if str(key).isdigit() else (int(value), str(key)) for key, value in labels.items()
-        ]
+        pairs = [_pair(key, value) for key, value in labels.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CardiomorphError(
             "does not say what its labels mean (a key 'labels' with one whole number for each name was expected)",
@@ -106,9 +104,19 @@ def stated_codes(folder: Path) -> Codes:
 _SAY = "Say what they mean with --labels theirs:ours, for instance --labels 1:3,2:2,3:1"
 
 
+def _pair(key: str, value: Any) -> tuple[int, str]:
+    """Code and name. Raises `ValueError` where the code is no whole number."""
+    code, name = (key, value) if str(key).isdecimal() else (value, key)
+    if isinstance(code, bool) or not isinstance(code, int | str):
+        raise ValueError(f"{code!r} is no code")
+    return int(code), str(name)
+
+
 def _structure(name: str) -> Label | None:
     """The structure that a name means; None for a name that could mean anything."""
     word = re.sub(r"[^a-z]", "", name.lower())
+    if any(part in word for part in ("epi", "papill", "auric", "atri", "append")):
+        return None
     if word in ("background", "bg"):
         return Label.BACKGROUND
     if "myo" in word or word in ("lvm", "lvwall", "wall", "mlv"):
@@ -127,6 +135,7 @@ def read(
     frames: dict[str, Frame] = {}
     problems: list[str] = []
     try:
+        refuse_ambiguous(row, name, folder / SUBJECTS)
         meaning = codes or stated_codes(folder)
     except CardiomorphError as error:
         return Subject(name, "", {}, problems=(str(error),))
