@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from safetensors.numpy import save
 
 from cardiomorph.anatomy import CLASS_NAMES, PHASES, Phase
@@ -104,16 +104,31 @@ class LatentDiagnostics(BaseModel):
     sd_of_means: list[Finite]
 
 
-def _whole(*keys: str) -> AfterValidator:
-    """For a report that is empty or has all of its entries."""
+class Interpolation(BaseModel):
+    """How straight the way between hearts of different groups is."""
 
-    def check(found: dict[str, float]) -> dict[str, float]:
-        missing = [key for key in keys if found and key not in found]
-        if missing:
-            raise ValueError(f"{missing[0]} is missing")
-        return found
+    largest_step: Finite
+    detour: Finite
 
-    return AfterValidator(check)
+
+class Separability(BaseModel):
+    """How well codes tell groups apart."""
+
+    accuracy: Finite
+    chance: Finite
+    subjects: int
+
+
+class MatrixDiagnostics(BaseModel):
+    """A correlation matrix, and how far its repair moved it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    size: int
+    rank: int
+    smallest_eigenvalue: float | None
+    condition: float | None
+    repair_frobenius: float | None
 
 
 class Diagnostics(BaseModel):
@@ -121,12 +136,18 @@ class Diagnostics(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
+    @field_validator("interpolation", "separability", mode="before")
+    @classmethod
+    def _not_had(cls, found: Any) -> Any:
+        """What could not be measured is an empty object."""
+        return None if found == {} else found
+
     latent: LatentDiagnostics
-    interpolation: Annotated[dict[str, Finite], _whole("detour", "largest_step")] = {}
-    separability: Annotated[dict[str, Finite], _whole("accuracy", "chance", "subjects")] = {}
+    interpolation: Interpolation | None = None
+    separability: Separability | None = None
     reconstruction_split: Literal["train", "heldout"]
     reconstruction: dict[str, Any]
-    matrices: dict[str, dict[str, dict[str, dict[str, float | int | None]]]]
+    matrices: dict[str, dict[str, dict[str, MatrixDiagnostics]]]
 
 
 class _Description(BaseModel):

@@ -48,14 +48,14 @@ def _sentences(told: Diagnostics) -> list[str]:
     if told.interpolation:
         way = told.interpolation
         sentences.append(
-            f"Between hearts of different groups the way is {way['detour']:.2f} times as long as the change from end "
-            f"to end, and the largest of ten steps makes {way['largest_step']:.0%} of it."
+            f"Between hearts of different groups the way is {way.detour:.2f} times as long as the change from end "
+            f"to end, and the largest of ten steps makes {way.largest_step:.0%} of it."
         )
     if told.separability:
         found = told.separability
         sentences.append(
-            f"A linear discriminant names the group of {found['accuracy']:.0%} of {found['subjects']:.0f} held-out "
-            f"subjects from their codes; naming the most frequent group would be right for {found['chance']:.0%}."
+            f"A linear discriminant names the group of {found.accuracy:.0%} of {found.subjects:.0f} held-out "
+            f"subjects from their codes; naming the most frequent group would be right for {found.chance:.0%}."
         )
     return sentences
 

@@ -150,10 +150,10 @@ def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
     parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
     rows = [
-        [f"{kind} {name} {form}", str(facts["size"]), str(facts["rank"]), *(_digits(facts[key]) for key in _MATRIX)]
+        [f"{kind} {name} {form}", str(m.size), str(m.rank), *(_digits(getattr(m, key)) for key in _MATRIX)]
         for kind, matrices in atlas.diagnostics.matrices.items()
         for name, forms in matrices.items()
-        for form, facts in forms.items()
+        for form, m in forms.items()
     ]
     return [
         Section(

@@ -169,7 +169,7 @@ class Stage:
         """Moved along the latent dimensions by the chosen numbers of standard deviations."""
         if not any(choice.shift):
             return drawn
-        spread = np.asarray(self.atlas.description["diagnostics"]["latent"]["sd_of_means"])
+        spread = np.asarray(self.atlas.diagnostics.latent.sd_of_means)
         shift = np.zeros(len(spread))
         given = np.asarray(choice.shift[: len(spread)])
         shift[: len(given)] = given

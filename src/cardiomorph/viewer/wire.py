@@ -160,7 +160,7 @@ def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> 
         sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
         samplers=list(SAMPLERS),
         hearts=dict(hearts),
-        latent_sd=atlas.description["diagnostics"]["latent"]["sd_of_means"],
+        latent_sd=atlas.diagnostics.latent.sd_of_means,
         size=atlas.shape_model.config.size,
         images=atlas.has_images,
         report=report,
