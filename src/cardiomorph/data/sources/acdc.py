@@ -20,7 +20,7 @@ from cardiomorph.files import read_json, write_text
 from cardiomorph.volume import Volume, read_nifti, write_nifti
 
 _INFO = "Info.cfg"
-EXPECTED = "ACDC (patientXXX/Info.cfg beside patientXXX_frameYY_gt.nii.gz)"
+EXPECTED = "ACDC (patient001/Info.cfg beside patient001_frame01_gt.nii.gz)"
 
 
 def subject_folders(folder: Path) -> list[Path]:
