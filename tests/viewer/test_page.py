@@ -514,6 +514,27 @@ def test_numbers_and_views_say_what_they_are(open_page, address, shipped):
     )
 
 
+def test_a_check_says_which_ventricles_it_speaks_of(open_page, address):
+    """The criterion fails where either ventricle is not smaller at ES, so its line may not speak of the LV alone."""
+    line = open_page(address).locator(".checks li", has_text="smaller at ES")
+    assert line.locator(".name").inner_text() == "Both ventricles smaller at ES"
+
+
+def test_the_parent_is_that_of_the_heart_as_it_was_made(open_page, serve, shipped):
+    hearts = {"fine": Choice(target="HCM"), "coarse": Choice(target="HCM", slices="native")}
+    page = open_page(serve(create_app(shipped, hearts=hearts)))
+    until(page, "document.querySelector('circle.parent') !== null")
+
+    def native_parent(request):
+        if not request.url.endswith("api/scene"):
+            return False
+        asked = request.post_data_json
+        return asked["severity"] == 0 and asked["slices"] == "native"
+
+    with page.expect_request(native_parent):
+        page.get_by_label("From the synthesis").select_option("coarse")
+
+
 def test_script_and_style_are_named_by_their_content():
     names = re.findall(r'(?:src|href)="\./(assets/[^"]+)"', (PAGE / "index.html").read_text())
     assert len(names) == 2

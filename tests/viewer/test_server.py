@@ -168,6 +168,18 @@ def test_the_page_is_compressed_and_kept_as_long_as_its_names_say(client):
     assert client.get("/api/atlas").headers["cache-control"] == "no-store"
 
 
+def test_the_page_has_the_length_that_it_says_and_the_coding_that_was_asked_for(client):
+    script = re.search(r"assets/[^\"]+\.js", client.get("/").text)[0]
+    content = client.get(f"/{script}", headers={"Accept-Encoding": "identity"})
+    packed, told = client.get(f"/{script}"), client.head(f"/{script}")
+    assert int(told.headers["content-length"]) == int(packed.headers["content-length"]) > 0
+    assert told.headers["content-encoding"] == "gzip"
+    for refused in ("gzip;q=0", "br, gzip; q=0.0", "identity"):
+        answer = client.get(f"/{script}", headers={"Accept-Encoding": refused})
+        assert "content-encoding" not in answer.headers
+        assert answer.content == content.content
+
+
 def test_it_says_whose_hearts_the_reference_is_made_of(atlas):
     kinds = {
         name: atlas_facts(Stage(Atlas(folder)), {}, report=False).kind for name, folder in shipped_atlases().items()

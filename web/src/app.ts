@@ -334,9 +334,9 @@ function swatch(colour: readonly number[]): HTMLElement {
   return el("span", { class: "swatch", style: `background:rgb(${colour})` });
 }
 
-/** What two hearts of one morph have in common. */
-function pathOf({ source, target, sampler, seed, version }: Choice): string {
-  return JSON.stringify([source, target, sampler, seed, version]);
+/** What two hearts of one morph have in common: all but how far along it they are, and the sliders. */
+function pathOf(choice: Choice): string {
+  return JSON.stringify({ ...choice, severity: 0, shift: [] });
 }
 
 function captionOf({ source, target, sampler, seed, version, severity }: Choice): string {

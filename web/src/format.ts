@@ -39,7 +39,7 @@ export const FAILURES: Record<string, { name: string; help: string }> = {
   lv_in_pieces: { name: "LV cavity connected", help: "The LV cavity is one connected component in 3D." },
   structure_missing_between: { name: "No structure missing between slices", help: "No structure ends and begins again along the axis." },
   rv_below_apex: { name: "RV ends above the LV apex", help: "No RV is labelled below the last slice of the LV." },
-  systole_not_smaller: { name: "LV cavity smaller at ES", help: "The LV's end-systolic volume is below its end-diastolic one." },
+  systole_not_smaller: { name: "Both ventricles smaller at ES", help: "The end-systolic volume of LV and RV is below the end-diastolic one." },
 };
 
 export const INVALID_SLICES = "Labelled slices that break one of the per-slice anatomical criteria, of all labelled slices.";

@@ -16,6 +16,8 @@ PAGE = Path(__file__).parent / "page"
 _TEXT = (".js", ".css", ".html", ".svg", ".json", ".txt")
 # A name with a digest of the content in it, as the page's build makes them.
 _HASHED = re.compile(r".+-[A-Za-z0-9_-]{8,}\.\w+")
+# With the weight 0 a client says that it does not take it.
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))")
 
 
 class PageFiles(StaticFiles):
@@ -31,11 +33,11 @@ class PageFiles(StaticFiles):
         response.headers["Cache-Control"] = kept
         response.headers["Vary"] = "Accept-Encoding"
         accepted = Headers(scope=scope).get("accept-encoding", "")
-        if response.status_code != 200 or "gzip" not in accepted or file.suffix not in _TEXT:
+        if response.status_code != 200 or not _GZIP.search(accepted) or file.suffix not in _TEXT:
             return response
-        headers = {key: value for key, value in response.headers.items() if key != "content-length"}
-        packed = _packed(file, file.stat().st_mtime_ns) if scope["method"] == "GET" else b""
-        return Response(packed, headers={**headers, "Content-Encoding": "gzip"})
+        packed = _packed(file, file.stat().st_mtime_ns)
+        headers = {**response.headers, "content-encoding": "gzip", "content-length": str(len(packed))}
+        return Response(packed if scope["method"] == "GET" else b"", headers=headers)
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ class AtlasFacts(BaseModel):
     Attributes:
         kind: whose hearts the reference's are: patients', a phantom's, or of nobody knows whom.
         hearts: hearts of the synthesis that was opened, by name.
-        reference: real hearts' measures by group; ``smooth`` the real range of each through-plane measure.
+        reference: the reference hearts' measures by group; ``smooth`` their range of each through-plane measure.
     """
 
     name: str
@@ -115,7 +115,7 @@ class BeatLine(BaseModel):
 
 
 class MapSubject(BaseModel):
-    """A real heart on the map."""
+    """A heart of the cohort on the map."""
 
     id: str
     group: str
