@@ -1,6 +1,7 @@
 """Whatever `view` is given leads to an atlas, or to one clear error."""
 
 import json
+import shlex
 import shutil
 import socket
 
@@ -12,7 +13,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_record, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers.population import PopulationSampler
-from cardiomorph.synthesis.build import parents_of
+from cardiomorph.synthesis.build import build_atlas, parents_of
 from cardiomorph.synthesis.pipeline import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.viewer.opened import opened
@@ -27,6 +28,14 @@ from cardiomorph.volume import read_nifti
 def hearts(atlas, tmp_path):
     request = SynthesisRequest(targets=("HCM",), sources=("virtual",), parents=2, versions=1, images=False, seed=5)
     return synthesize(atlas, tmp_path / "all" / "hearts", request)
+
+
+@pytest.fixture(scope="module")
+def shared(cohort, model_folders, tmp_path_factory):
+    """An atlas that holds no subject."""
+    folder = tmp_path_factory.mktemp("shared") / "atlas"
+    build_atlas(cohort.folder, folder, shape=model_folders / "shape", image=model_folders / "image", share=True)
+    return folder
 
 
 def test_nothing_a_name_and_a_folder_are_atlases(atlas):
@@ -98,6 +107,20 @@ def test_a_cohort_brings_its_healthy_hearts_to_morph_and_all_of_them_to_the_map(
     assert {name for name, group in groups.items() if group == "NOR"} <= offered
     assert not {name for name, group in groups.items() if group != "NOR"} & offered
     assert {subject.id for subject in latent_facts(stage).subjects} == set(groups)
+
+
+def test_a_recipe_of_a_cohorts_subject_names_the_cohort_and_makes_its_heart(shared, cohort, tmp_path, monkeypatch):
+    stage = Stage(Atlas(shared))
+    stage.adopt(parents_of(cohort, stage.atlas), cohort.folder)
+    source = next(name for name, (group, _) in stage.subjects.items() if group == "NOR")
+    choice = Choice(source=source, target="DCM")
+    found = recipe(stage.atlas, choice, stage.shape(choice).drawn, stage.cohort)
+    monkeypatch.chdir(tmp_path)
+    app(shlex.split(found.command)[1:], result_action="return_value")
+    made = read_nifti(next(tmp_path.rglob("*_frame01_gt.nii.gz"))).array
+    np.testing.assert_array_equal(made, stage.volume(choice, "ED", "label").array)
+    exec(found.python, {})
+    np.testing.assert_array_equal(read_nifti(tmp_path / "heart_ED_label.nii.gz").array, made)
 
 
 @pytest.mark.parametrize(

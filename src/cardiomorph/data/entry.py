@@ -38,9 +38,9 @@ class Entry:
             codes: translation of the labels' codes, instead of what the source takes them for.
 
         Raises:
-            CardiomorphError: naming the file, for anything missing, damaged or not a heart.
+            CardiomorphError: naming the file, for anything missing, damaged or not a heart of all three structures.
         """
-        subject = self.load_present(codes)
+        subject = self._present(codes, partial=False)
         missing = [phase for phase in PHASES if phase not in subject.frames]
         if missing:
             raise CardiomorphError(f"{self.id} has no {' and no '.join(missing)}", where=self.folder)
@@ -54,10 +54,13 @@ class Entry:
         Raises:
             CardiomorphError: what is there cannot be read, or is not a heart.
         """
+        return self._present(codes, partial=codes is not None)
+
+    def _present(self, codes: Codes | None, *, partial: bool) -> Subject:
         subject = self.load_readable(codes)
         if subject.problems:
             raise CardiomorphError(subject.problems[0])
-        reasons = tuple(refusals(subject, partial=codes is not None))
+        reasons = tuple(refusals(subject, partial=partial))
         if reasons and not subject.synthetic:
             raise CardiomorphError(f"{self.id}: {reasons[0]}", where=self.folder)
         return replace(subject, doubts=(*subject.doubts, *reasons))

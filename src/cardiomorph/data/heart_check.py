@@ -55,6 +55,7 @@ def refusals(subject: Subject, *, partial: bool = False) -> Iterator[str]:
     labels = {phase: _boxed(frame.label) for phase, frame in subject.frames.items()}
     yield from _absent(labels, partial)
     yield from _opposite(subject)
+    yield from _other_pixels(subject)
     for phase, label in labels.items():
         yield from _swapped(phase, label)
     for phase, label in labels.items():
@@ -96,12 +97,15 @@ def _absent(labels: Mapping[Phase, Volume], partial: bool) -> Iterator[str]:
 
 
 def _opposite(subject: Subject) -> Iterator[str]:
-    """One phase stored from base to apex and the other from apex to base; and phases on grids of different pixels."""
+    """One phase stored from base to apex and the other from apex to base."""
     labels = [frame.label for frame in subject.frames.values()]
     shares = [_basal_excess(label) / float((label.array > 0).sum()) for label in labels]
     if min(shares) < -_CLEAR_EXCESS and max(shares) > _CLEAR_EXCESS:
         yield "ED runs along its slices one way and ES the other: turn one of them"
-    pixels = [label.spacing_mm[:2] for label in labels]
+
+
+def _other_pixels(subject: Subject) -> Iterator[str]:
+    pixels = [frame.label.spacing_mm[:2] for frame in subject.frames.values()]
     if not all(np.allclose(found, pixels[0], rtol=0.01, atol=0) for found in pixels):
         shown = " and ".join(f"{x:.4g} x {y:.4g} mm" for x, y in pixels)
         yield f"ED and ES have pixels of {shown}; one of them must be wrong"
@@ -115,8 +119,7 @@ def _swapped(phase: Phase, label: Volume) -> Iterator[str]:
         other = "" if np.isnan(right) else f", and {right:.0%} of that of code {int(Label.RV)}"
         yield (
             f"at {phase} myocardium ({int(Label.MYOCARDIUM)}) is {left:.0%} of the border of the cavity of code "
-            f"{int(Label.LV)}"
-            f"{other}; around an LV cavity it is nearly all, around an RV a third; {_LABELS_HINT}"
+            f"{int(Label.LV)}{other}; around an LV cavity it is nearly all, around an RV a third; {_LABELS_HINT}"
         )
 
 

@@ -41,7 +41,7 @@ def frozen_page(
     for choice in track(choices, "hearts", len(choices)):
         key, scene = f"{choice.target}/{choice.severity:g}", stage.scene(choice)
         scenes[key] = scene_facts(stage, choice, scene).model_dump()
-        recipes[key] = recipe(stage.atlas, choice, scene.drawn).model_dump()
+        recipes[key] = recipe(stage.atlas, choice, scene.drawn, stage.cohort).model_dump()
         # A parent is the same on its way to any disease.
         look = key if choice.severity else HEALTHY
         if look not in images:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,21 +24,27 @@ class Recipe(BaseModel):
     provenance: dict[str, Any]
 
 
-def recipe(atlas: Atlas, choice: Choice, drawn: Drawn) -> Recipe:
-    """The recipe of a heart that was drawn."""
+def recipe(atlas: Atlas, choice: Choice, drawn: Drawn, cohort: Path | None = None) -> Recipe:
+    """The recipe of a heart that was drawn.
+
+    Args:
+        cohort: that of subjects which the atlas has adopted.
+    """
     moved = any(choice.shift)
+    lent = cohort if choice.source in atlas.adopted else None
     return Recipe(
-        command=None if moved else _command(atlas, choice),
-        python=_python(atlas, choice),
+        command=None if moved else _command(atlas, choice, lent),
+        python=_python(atlas, choice, lent),
         provenance=provenance_of(drawn, atlas) | ({"shift_sd": list(choice.shift)} if moved else {}),
     )
 
 
-def _command(atlas: Atlas, choice: Choice) -> str:
+def _command(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
     """`synthesize` makes all versions up to the wanted one, whose folder is the job's name."""
     words = ["cardiomorph", "synthesize", "--atlas", _named(atlas), "--source", choice.source]
     words += ["--target", choice.target, "--sampler", choice.sampler, "--seed", str(choice.seed)]
     words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}"]
+    words += ["--cohort", str(cohort)] if cohort else []
     words += ["--slices", choice.slices, "--styles", choice.styles, "--output", "hearts"]
     return shlex.join(words)
 
@@ -48,18 +55,23 @@ def _named(atlas: Atlas) -> str:
     return names.get(atlas.folder, str(atlas.folder))
 
 
-def _python(atlas: Atlas, choice: Choice) -> str:
+def _python(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
     given = ", ".join(
         f"{name}={json.dumps(value) if isinstance(value, str) else value}"
         for name, value in choice.model_dump(exclude_defaults=True, exclude={"source", "target"}).items()
     )
+    imports, adopt = "", ""
+    if cohort:
+        imports = "from cardiomorph.data.cohort import Cohort\n"
+        adopt = f"stage.adopt(parents_of(Cohort({json.dumps(str(cohort))}), stage.atlas))\n"
     return (
-        "from pathlib import Path\n\n"
+        f"from pathlib import Path\n\n{imports}"
         "from cardiomorph.latent.atlas import Atlas\n"
         "from cardiomorph.latent.library import find_atlas\n"
+        f"{'from cardiomorph.synthesis.build import parents_of' + chr(10) if cohort else ''}"
         "from cardiomorph.viewer.stage import Choice, Stage\n"
         "from cardiomorph.volume import write_nifti\n\n"
-        f"stage = Stage(Atlas(find_atlas({json.dumps(_named(atlas))})))\n"
+        f"stage = Stage(Atlas(find_atlas({json.dumps(_named(atlas))})))\n{adopt}"
         f"heart = Choice(source={json.dumps(choice.source)}, target={json.dumps(choice.target)}"
         f"{', ' + given if given else ''})\n"
         'for phase in ("ED", "ES"):\n'

@@ -16,7 +16,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.progress import console
+from cardiomorph.progress import say
 from cardiomorph.synthesis.build import parents_of
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.opened import Opened, opened
@@ -55,8 +55,8 @@ def serve(
     )
     said = notice(stage.atlas.folder)
     if said:
-        console.print(said, highlight=False, markup=False)
-    console.print(f"[bold]{address}[/bold]  (Ctrl-C ends the viewer)", soft_wrap=True)
+        say(said)
+    say(f"{address}  (Ctrl-C ends the viewer)", style="bold")
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listening])
@@ -79,7 +79,7 @@ def export_page(
     found, stage = _staged(given, cohort)
     source = source or next(iter(found.atlas.parents), virtual_name(1))
     write_text(output, frozen_page(stage, source=source, seed=seed))
-    console.print(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
+    say(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
     return output
 
 
@@ -96,7 +96,7 @@ def _staged(given: Path | None, cohort: Path | None) -> tuple[Opened, Stage]:
     stage = Stage(found.atlas)
     cohort = cohort or found.cohort
     if cohort is not None:
-        stage.adopt(parents_of(Cohort(cohort), found.atlas))
+        stage.adopt(parents_of(Cohort(cohort), found.atlas), Path(cohort))
     return found, stage
 
 

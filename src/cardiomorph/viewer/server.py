@@ -125,7 +125,7 @@ def create_app(
     @app.post("/api/recipe", dependencies=guarded)
     async def how(choice: Choice, request: Request) -> Recipe:
         """The command line, the Python and the provenance that make this heart again."""
-        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.shape(choice).drawn))
+        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.shape(choice).drawn, stage.cohort))
 
     @app.get("/api/report", dependencies=guarded, response_class=FileResponse)
     def report_page() -> FileResponse:

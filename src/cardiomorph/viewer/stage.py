@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -123,6 +124,7 @@ class Stage:
     def __init__(self, atlas: Atlas, *, scenes: int = 48, pictures: int = 16) -> None:
         keep_freed_memory()
         self.atlas = atlas
+        self.cohort: Path | None = None
         self.lock = threading.Lock()
         self._shapes, self._scenes = _Kept(scenes), _Kept(scenes)
         self._pictures, self._beats = _Kept(pictures), _Kept(4 * BEAT_FRAMES)
@@ -131,8 +133,13 @@ class Stage:
         self.map = LatentMap(atlas.groups)
         self.subjects: dict[str, tuple[str, Parent]] = {n: (HEALTHY, parent) for n, parent in atlas.parents.items()}
 
-    def adopt(self, subjects: Mapping[str, tuple[str, Parent]]) -> None:
-        """Adds hearts of a cohort, with their groups: all of them on the map, the healthy ones to morph from."""
+    def adopt(self, subjects: Mapping[str, tuple[str, Parent]], cohort: Path | None = None) -> None:
+        """Adds hearts of a cohort, with their groups: all of them on the map, the healthy ones to morph from.
+
+        Args:
+            cohort: its folder, which a recipe of such a heart must name.
+        """
+        self.cohort = cohort
         self.subjects |= subjects
         self.atlas.adopt({name: parent for name, (group, parent) in subjects.items() if group == HEALTHY})
 

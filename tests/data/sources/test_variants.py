@@ -270,3 +270,11 @@ def test_a_name_that_no_file_may_have_leaves_its_subject_out_only(tmp_path):
 def test_a_subjects_folder_may_be_the_one_where_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(write_acdc_subject(tmp_path / "p", "NOR"))
     assert_is_the_heart(entries(Path())["p"].load())
+
+
+def test_masks_of_the_lv_alone_can_be_measured_but_not_trained_on(tmp_path):
+    root = nnunet_tree(tmp_path, recode=lambda label: (label == 3).astype(np.uint8))
+    entry = entries(root)["p"]
+    assert set(np.unique(entry.load_present({1: 3}).frames["ED"].label.array)) == {0, 3}
+    with pytest.raises(CardiomorphError, match="no voxel is RV cavity"):
+        entry.load({1: 3})

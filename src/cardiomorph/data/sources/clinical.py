@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cardiomorph.anatomy import Phase
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.files import read_bytes
 
 MISSING = frozenset(
     (
@@ -43,10 +44,8 @@ def read_text(path: Path) -> str:
     Raises:
         CardiomorphError: missing, unreadable, larger than 64 MiB, or no text.
     """
+    content = read_bytes(path, MAX_TEXT_BYTES)
     try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise CardiomorphError("is too large to be such a file", where=path)
-        content = path.read_bytes()
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
             text = content.decode("utf-16")
         else:
@@ -54,9 +53,7 @@ def read_text(path: Path) -> str:
                 text = content.decode("utf-8-sig")
             except UnicodeDecodeError:
                 text = content.decode("cp1252")
-    except FileNotFoundError as error:
-        raise CardiomorphError("this file is missing", where=path) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise CardiomorphError(f"cannot be read as text ({error})", where=path) from error
     if _CONTROL.search(text):
         raise CardiomorphError("cannot be read as text (it holds characters that no text has)", where=path)
@@ -74,7 +71,7 @@ class ClinicalTable:
     def by(self, key: str, without: str = "") -> dict[str, Mapping[str, str]]:
         """Rows by the text in a column.
 
-        Two rows of one subject that differ become one row that says so: see `refuse_ambiguous`.
+        Two rows of one subject that differ become one row that says so: see `refuse_faulty`.
 
         Args:
             without: characters that do not count in front (spreadsheets lose leading zeros).
@@ -93,7 +90,7 @@ class ClinicalTable:
 _FAULT = "\0fault"
 
 
-def refuse_ambiguous(row: Mapping[str, str], code: str, table: Path) -> None:
+def refuse_faulty(row: Mapping[str, str], code: str, table: Path) -> None:
     """Raises `CardiomorphError` where a table has two rows of a subject that differ, or more cells than headings."""
     if _FAULT in row:
         raise CardiomorphError(f"{code} {row[_FAULT]}", where=table, fix="Mend the table")

@@ -15,7 +15,7 @@ from cardiomorph.data.sources.clinical import (
     body,
     checked_phases,
     frame_number,
-    refuse_ambiguous,
+    refuse_faulty,
     table_with,
     visible,
 )
@@ -59,7 +59,7 @@ def read(folders: tuple[Path, ...], row: Mapping[str, str], table: Path, codes: 
     code, folder = folders[0].name, folders[0]
     size = body(row, ("Height",), ("Weight",))
     try:
-        refuse_ambiguous(row, code, table)
+        refuse_faulty(row, code, table)
         if len(folders) > 1:
             raise CardiomorphError(f"{code} is in two folders, here and in {folders[1]}", where=folder)
         frames = _frames(folder, row, table, codes or CODES)

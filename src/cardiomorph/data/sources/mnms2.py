@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Group, Phase
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources.clinical import body, refuse_ambiguous, table_with, visible
+from cardiomorph.data.sources.clinical import body, refuse_faulty, table_with, visible
 from cardiomorph.data.sources.images import stored
 from cardiomorph.data.sources.mnms import CODES
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
@@ -49,7 +49,7 @@ def find(folder: Path) -> list[Entry]:
 def read(folder: Path, row: Mapping[str, str], table: Path, codes: Codes | None = None) -> Subject:
     """What can be read of one subject."""
     try:
-        refuse_ambiguous(row, folder.name, table)
+        refuse_faulty(row, folder.name, table)
     except CardiomorphError as error:
         return Subject(folder.name, "", {}, problems=(str(error),))
     size = body(row, ("HEIGHT", "Height"), ("WEIGHT", "Weight"))

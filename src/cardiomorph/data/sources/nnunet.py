@@ -16,7 +16,7 @@ from typing import Any
 
 from cardiomorph.anatomy import PHASES, Label, Phase
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources.clinical import body, read_table, read_text, refuse_ambiguous, visible
+from cardiomorph.data.sources.clinical import body, read_table, read_text, refuse_faulty, visible
 from cardiomorph.data.sources.images import SUFFIXES, stem_of, stored
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
@@ -135,7 +135,7 @@ def read(
     frames: dict[str, Frame] = {}
     problems: list[str] = []
     try:
-        refuse_ambiguous(row, name, folder / SUBJECTS)
+        refuse_faulty(row, name, folder / SUBJECTS)
         meaning = codes or stated_codes(folder)
     except CardiomorphError as error:
         return Subject(name, "", {}, problems=(str(error),))
