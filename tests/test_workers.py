@@ -85,7 +85,12 @@ def test_an_interruption_ends_the_workers_at_once_and_silently(tmp_path):
     """Ctrl-C goes to the whole group, and here it comes while workers start."""
     (tmp_path / "parent.py").write_text(INTERRUPTED)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], **pipes)
+    # What runs in a shell's background ignores Ctrl-C, and so would its children.
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "parent.py")],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **pipes,
+    )
     workers = {int(word) for word in parent.stdout.readline().split()}
     began = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)
