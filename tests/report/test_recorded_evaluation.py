@@ -94,7 +94,7 @@ def now(tmp_path_factory):
 
 def without_imagenet(patch):
     patch.setattr("cardiomorph.report.evaluation.imagenet_available", lambda: False)
-    patch.setattr("cardiomorph.report.evaluation.IDENTITY_PARENTS", 2)
+    patch.setattr("cardiomorph.synthesis.morph_series.PARENTS", 2)
 
 
 def test_the_keys_are_the_recorded_ones(now):
