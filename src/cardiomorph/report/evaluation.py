@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from cardiomorph.evaluation.function import MEASURE_COLUMNS
 from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_hearts
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.record import Record
-from cardiomorph.evaluation.summary import Metrics, Summary
+from cardiomorph.evaluation.summary import Metrics
 from cardiomorph.evaluation.table import Row, group_summary
 from cardiomorph.evaluation.verdict import Condition, Verdict
 from cardiomorph.files import (
@@ -120,11 +120,14 @@ def evaluate(
         cohort_hearts(cohort), records / "real", config, workers=workers, title="examining real hearts"
     )
     split = {row["subject"]: row["split"] for row in cohort.rows}
-    sets = []
-    for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1):
-        examined, left_out = _examined(name, hearts, records / f"set{number}", config, workers)
-        summaries = _summaries(areas if number == 1 else AREAS, Populations(examined, real, split, seed))
-        sets.append(HeartSet(name, {file.id: file for file in hearts}, examined, left_out, summaries))
+    examined = [
+        _examined(name, hearts, records / f"set{number}", config, workers)
+        for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1)
+    ]
+    sets = [
+        _summarised(one, areas if one is examined[0] else AREAS, Populations(one.records, real, split, seed))
+        for one in examined
+    ]
     metrics = _all_metrics(sets)
     judged = [one for area in areas for one in area.judge(sets[0].summaries[area.name])]
     _write_tables(output, sets, real)
@@ -161,19 +164,17 @@ def _typical_spacing_mm(cohort: Cohort) -> float:
     return float(np.median([float(row["slice_spacing_mm"]) for row in cohort.rows]))
 
 
-def _examined(
-    name: str, files: Sequence[HeartFile], folder: Path, config: ExaminationConfig, workers: int
-) -> tuple[list[Record], dict[str, str]]:
+def _examined(name: str, files: Sequence[HeartFile], folder: Path, config: ExaminationConfig, workers: int) -> HeartSet:
+    """A set's records, not yet summarised."""
     records, left_out = examine_all(files, folder, config, workers=workers, title=f"examining {name}")
     if not records:
         first = next(iter(left_out.values()), "it is empty")
         raise CardiomorphError(f"no heart of {name} could be read: {first}")
-    return records, left_out
+    return HeartSet(name, {file.id: file for file in files}, records, left_out, {})
 
 
-def _summaries(areas: Sequence[Area], hearts: Populations) -> dict[str, Summary]:
-    """What every area finds, by its name."""
-    return {area.name: area.summarise(hearts).finite() for area in areas}
+def _summarised(one: HeartSet, areas: Sequence[Area], hearts: Populations) -> HeartSet:
+    return replace(one, summaries={area.name: area.summarise(hearts).finite() for area in areas})
 
 
 def _all_metrics(sets: Sequence[HeartSet]) -> Metrics:
