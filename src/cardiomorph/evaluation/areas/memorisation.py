@@ -10,18 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cardiomorph.evaluation import memorisation
 from cardiomorph.evaluation.comparison import Comparison
 from cardiomorph.evaluation.heart_view import HeartView
-from cardiomorph.evaluation.memorisation import (
-    Memorisation as Nearness,
-)
-from cardiomorph.evaluation.memorisation import (
-    image_descriptor,
-    image_distances,
-    label_descriptor,
-    label_distances,
-    memorisation,
-)
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.presentation import Pairs, Picture, Presentation, Side, Table, number
 from cardiomorph.evaluation.record import NOTHING, Measured, Record
@@ -46,6 +37,7 @@ class Kind:
     """What hearts are compared in.
 
     Attributes:
+        name: in keys, before a quantity's.
         array: the descriptor in a record, and ``unpacked`` from it.
         distance: of (n, d) and (m, d) descriptors, (n, m).
         needs: what a heart must have.
@@ -62,8 +54,10 @@ class Kind:
         return f"{self.name}_{of}"
 
 
-LABELS = Kind("label", "label_bits", _unpacked, label_distances, "needs hearts of two phases")
-IMAGES = Kind("image", "image_vector", _as_stored, image_distances, "needs hearts of two phases with images")
+LABELS = Kind("label", "label_bits", _unpacked, memorisation.label_distances, "needs hearts of two phases")
+IMAGES = Kind(
+    "image", "image_vector", _as_stored, memorisation.image_distances, "needs hearts of two phases with images"
+)
 _KINDS = (LABELS, IMAGES)
 SHARE, AUC = "share_too_close", "membership_auc"
 
@@ -79,8 +73,8 @@ class Memorisation:
         subject = view.heart.prepared
         if subject is None:
             return NOTHING
-        arrays: dict[str, Vectors] = {LABELS.array: np.packbits(label_descriptor(subject))}
-        vector = image_descriptor(subject)
+        arrays: dict[str, Vectors] = {LABELS.array: np.packbits(memorisation.label_descriptor(subject))}
+        vector = memorisation.image_descriptor(subject)
         if vector is not None:
             arrays[IMAGES.array] = vector
         return Measured({}, arrays)
@@ -147,10 +141,10 @@ class Memorisation:
 
 def _nearness(
     kind: Kind, ours: Sequence[Record], known: Sequence[Record], unseen: Sequence[Record], rng: np.random.Generator
-) -> Nearness:
+) -> memorisation.Memorisation:
     """How near the synthetic hearts come to the training hearts, and to held-out ones."""
     known_vectors, unseen_vectors = _vectors(known, kind), _vectors(unseen, kind)
-    return memorisation(
+    return memorisation.memorisation(
         _chunked(partial(kind.distance, b=known_vectors), ours, kind),
         kind.distance(known_vectors, known_vectors),
         _chunked(partial(kind.distance, b=unseen_vectors), ours, kind) if unseen else np.empty((len(ours), 0)),
@@ -158,7 +152,7 @@ def _nearness(
     )
 
 
-def _comparisons(kind: Kind, found: Nearness) -> list[Comparison]:
+def _comparisons(kind: Kind, found: memorisation.Memorisation) -> list[Comparison]:
     numbers = {SHARE: found.share_too_close, "threshold": found.threshold, "to_training": found.to_training}
     if found.to_heldout is not None and found.membership_auc is not None:
         numbers |= {"to_heldout": found.to_heldout, AUC: found.membership_auc}
