@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,9 @@ import torch
 from cardiomorph.data.cohort import prepare_cohort
 from cardiomorph.data.sources import SOURCES, find_subjects, source_named
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.areas import AREAS
+from cardiomorph.evaluation.examination import ExaminationConfig, examine_all
+from cardiomorph.evaluation.hearts import cohort_hearts
 from cardiomorph.evaluation.table import measure_folder
 from cardiomorph.files import read_csv
 from cardiomorph.latent.samplers import SAMPLERS
@@ -28,11 +33,11 @@ from cardiomorph.synthesis.build import build_atlas
 from cardiomorph.synthesis.export import export
 from cardiomorph.synthesis.pipeline import recreate, synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
-from cardiomorph.synthesis.swap import swap_metrics
+from cardiomorph.synthesis.swap import swap_comparisons
 from cardiomorph.viewer.stage import Choice
 from cardiomorph.viewer.stage import Stage as Session
 from cardiomorph.volume import read_nifti
-from conftest import SPACING_MM, heart_label, hearts_of
+from conftest import SPACING_MM, heart_label, hearts_of, write_acdc_subject
 
 TOYS = Path(__file__).parent / "toys"
 MEAN = "mean_sampler:MeanSampler"
@@ -137,7 +142,8 @@ class TestImageGenerator:
         atlas = build_atlas(cohort.folder, tmp_path / "a", shape=model_folders / "shape", image=flat, share=True)
         assert atlas.image_model.config.style_dims == 1
         segmenter = Segmenter(SegmenterConfig(width=2)).eval()
-        assert "swap.anatomy" in swap_metrics(atlas.image_model, atlas.painter, segmenter, cohort)
+        found = swap_comparisons(atlas.image_model, atlas.painter, segmenter, cohort)
+        assert ("anatomy",) in [comparison.path for comparison in found]
         shown = dict(Session(atlas).images(Choice(source="virtual001", target="DCM")))
         assert set(shown) == {"ED", "ES"}
 
@@ -203,3 +209,53 @@ class TestSampler:
         environment = {**os.environ, "COLUMNS": "300"}
         shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
         assert "mean" in shown.stdout.partition("--sampler")[2].partition("--slices")[0]
+
+
+class TestArea:
+    @pytest.fixture(autouse=True)
+    def registered(self, toys):
+        from wall_area import WallShare
+
+        AREAS.append(WallShare())
+        yield
+        del AREAS[-1]
+
+    @pytest.fixture
+    def made(self, tmp_path):
+        for number, wall_mm in enumerate((6, 8, 14, 16)):
+            hearts = {phase: replace(heart, wall_mm=wall_mm) for phase, heart in hearts_of("NOR").items()}
+            write_acdc_subject(tmp_path / "made" / f"s{number}", "NOR", hearts, images=False)
+        return tmp_path / "made"
+
+    def test_it_is_measured_judged_listed_and_shown(self, made, cohort, tmp_path):
+        compared = shutil.copytree(made, tmp_path / "twice")
+        condition = "wall.share > 0.9"
+        found = evaluate(
+            made, tmp_path / "r", against=cohort.folder, compare=[compared], fail_if=[condition], workers=1
+        )
+        metrics = json.loads((tmp_path / "r" / "metrics.json").read_text())
+        assert {key for key in metrics if ".wall" in f".{key}" and not key.startswith(("compare", "function"))} == {
+            "wall.share", "wall.share_real", "wall.wasserstein", "wall.wasserstein_floor", "wall.wasserstein_floor95",
+            "wall.energy", "wall.energy_floor", "wall.energy_floor95",
+        }  # fmt: skip
+        assert metrics["compare.twice.wall.share"] == metrics["wall.share"]
+        assert found.failed == []
+        (verdict,) = (one for one in found.verdicts if one.area == "wall")
+        assert verdict.word != "not measured"
+        rows = {row["subject"]: row for row in read_csv(tmp_path / "r" / "measures.csv") if row["origin"] == "made"}
+        shares = [float(rows[f"s{number}"]["wall_share"]) for number in range(4)]
+        assert shares == sorted(shares)
+        assert np.mean(shares) == pytest.approx(metrics["wall.share"])
+        assert all(float(row["voxels"]) > 0 for row in rows.values())
+        page = (tmp_path / "r" / "report.html").read_text()
+        assert "<h2>Wall</h2>" in page
+        assert "<th>wall.wasserstein</th>" in page
+        assert f'>{verdict.word}</span></td><td class="reason">{verdict.reason}' in page
+        assert (tmp_path / "r" / "figures" / "walls.png").stat().st_size > 0
+
+    def test_records_of_before_its_registration_are_made_again(self, cohort, tmp_path):
+        files, config = cohort_hearts(cohort, cohort.ids()[:1]), ExaminationConfig(slice_spacing_mm=10.0)
+        before, _ = examine_all(files, tmp_path, config, areas=AREAS[:-1], workers=1)
+        assert not before[0].of("wall")
+        after, _ = examine_all(files, tmp_path, config, workers=1)
+        assert after[0].of("wall")

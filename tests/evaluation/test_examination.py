@@ -60,10 +60,10 @@ def test_every_labelling_can_be_examined(first, second, phases, with_images):
     images = {p: rng.normal(size=a.shape).astype(np.float32) for p, a in labels.items()} if with_images else None
     scalars, arrays = examine(heart_of(labels, images), CONFIG, REFEREES)
     json.dumps(scalars, allow_nan=False)
-    assert arrays["shapes"].shape[1] == len(CRITERIA)
-    assert len(arrays["shapes"]) == sum(int(a.any(axis=(0, 1)).sum()) for a in labels.values())
-    for part in ("measures", "consistency", "image"):
-        assert all(value is None or math.isfinite(value) for value in scalars[part].values())
+    assert arrays["validity.shapes"].shape[1] == len(CRITERIA)
+    assert len(arrays["validity.shapes"]) == sum(int(a.any(axis=(0, 1)).sum()) for a in labels.values())
+    for measures in scalars["scalars"].values():
+        assert all(value is None or math.isfinite(value) for value in measures.values())
 
 
 def test_records_come_back_as_they_were_examined(cohort, tmp_path):
@@ -73,11 +73,14 @@ def test_records_come_back_as_they_were_examined(cohort, tmp_path):
     for file, record in zip(files, records, strict=True):
         scalars, arrays = examine(file.load(), CONFIG, REFEREES)
         assert record.id == scalars["id"]
-        assert record.measures == scalars["measures"]
-        assert record.image == scalars["image"]
-        np.testing.assert_array_equal(record.shapes, arrays["shapes"])
-        for name in ("label_bits", "image_vector", "histogram", "picture", "label"):
+        assert record.scalars == scalars["scalars"]
+        assert record.names == arrays.keys()
+        for name in arrays:
             np.testing.assert_array_equal(record.array(name), arrays[name])
+        assert arrays.keys() == {
+            "validity.shapes", "fidelity.histogram", "memorisation.label_bits", "memorisation.image_vector", "label",
+            "picture",
+        }  # fmt: skip
 
 
 def test_a_flipped_bit_in_a_record_is_examined_again(cohort, tmp_path):
@@ -88,11 +91,9 @@ def test_a_flipped_bit_in_a_record_is_examined_again(cohort, tmp_path):
     for place in np.linspace(0, len(content) - 1, 6).astype(int).tolist():
         path.write_bytes(content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :])
         again, _ = examine_all(files, tmp_path, CONFIG, workers=1)
-        assert again[0].measures == records[0].measures
-        np.testing.assert_array_equal(again[0].shapes, records[0].shapes)
-        np.testing.assert_array_equal(
-            again[0].array("image_vector"), examine(files[0].load(), CONFIG, REFEREES)[1]["image_vector"]
-        )
+        assert again[0].scalars == records[0].scalars
+        for name, array in examine(files[0].load(), CONFIG, REFEREES)[1].items():
+            np.testing.assert_array_equal(again[0].array(name), array)
 
 
 @pytest.mark.parametrize("name", ["../../victim2/x", "/tmp/x", ".x", "a/b"])
@@ -122,8 +123,8 @@ def test_a_prepared_subject_without_images_has_label_records_only(cohort):
     bare = PreparedSubject(subject.id, subject.group, frames, subject.geometry)
     heart = Heart("p", "NOR", {p: bare.label_volume(p) for p in frames}, {}, None, None, None, (), bare)
     scalars, arrays = examine(heart, CONFIG, REFEREES)
-    assert set(arrays) == {"shapes", "label_bits", "label"}
-    assert scalars["match"] == {}
+    assert set(arrays) == {"validity.shapes", "memorisation.label_bits", "label"}
+    assert scalars["scalars"]["label_match"] == {}
 
 
 @settings(max_examples=10, deadline=None)
@@ -143,5 +144,5 @@ def test_how_a_scan_was_scaled_does_not_change_how_it_looks(contrast, brightness
         examine(replace(heart, prepared=prepared), CONFIG, REFEREES)
         for prepared in (heart.prepared, replace(heart.prepared, frames=frames))
     )
-    assert changed["image"] == pytest.approx(plain["image"], rel=1e-3, abs=1e-4)
-    np.testing.assert_allclose(seen["histogram"], seen_too["histogram"], atol=2e-3)
+    assert changed["scalars"]["fidelity"] == pytest.approx(plain["scalars"]["fidelity"], rel=1e-3, abs=1e-4)
+    np.testing.assert_allclose(seen["fidelity.histogram"], seen_too["fidelity.histogram"], atol=2e-3)

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.verdict import Condition, verdicts
+from cardiomorph.evaluation.areas import AREAS
+from cardiomorph.evaluation.comparison import Comparison
+from cardiomorph.evaluation.summary import Summary
+from cardiomorph.evaluation.verdict import Condition
+from cardiomorph.latent.samplers.population import PopulationSampler
+from cardiomorph.synthesis.morph_series import Identity
+from cardiomorph.synthesis.swap import Swap
 
-AREAS = [
+EVERY = [*AREAS, Identity(None, "", None, PopulationSampler()), Swap(None, None, None)]
+NAMES = [
     "function",
     "plausibility",
     "validity",
@@ -22,52 +30,55 @@ AREAS = [
 ]
 
 
-def word(area, metrics):
-    return {verdict.area: verdict.word for verdict in verdicts(metrics)}[area]
+def verdicts(found):
+    """Verdicts of all areas on comparisons by area."""
+    return [verdict for area in EVERY for verdict in area.judge(Summary(tuple(found.get(area.name, ()))))]
 
 
-def reason(area, metrics):
-    return {verdict.area: verdict.reason for verdict in verdicts(metrics)}[area]
+def word(area, found):
+    return {verdict.area: verdict.word for verdict in verdicts(found)}[area]
+
+
+def reason(area, found):
+    return {verdict.area: verdict.reason for verdict in verdicts(found)}[area]
+
+
+def value(name, number, **others):
+    return Comparison((name,), value=number, **others)
 
 
 def function(share):
-    return {"function.inside_floor": share, "function.inside_floor_count": 25 * share, "function.compared": 25}
+    counts = {"inside_floor": share, "inside_floor_count": 25 * share, "compared": 25}
+    return {"function": [value(name, number) for name, number in counts.items()]}
 
 
 def plausibility(share):
-    return {
-        "plausibility.inside_interval": share,
-        "plausibility.rule_hits.HCM": 0.3,
-        "plausibility.rule_hits_real.HCM": 0.25,
-    }
+    rates = [Comparison(("rule_hits",), ("HCM",), 0.3, real=0.25), value("inside_interval", share)]
+    return {"plausibility": rates}
 
 
 def validity(share):
-    return {"validity.invalid_slices": share, "validity.invalid_slices_real": 0.04}
+    return {"validity": [value("invalid_slices", share, real=0.04)]}
 
 
-def consistency(share, area="consistency"):
-    return {f"{area}.inside_real_range": share, f"{area}.inside_real_range_floor": 0.9}
+def consistency(share, *part):
+    return {"consistency": [Comparison((*part, "inside_real_range"), value=share, floor=0.9)]}
 
 
-def fidelity(value, space="own"):
-    return {
-        f"fidelity.frechet.{space}": value,
-        f"fidelity.frechet_floor.{space}": 8.0,
-        f"fidelity.frechet_floor95.{space}": 10.0,
-    }
+def fidelity(distance, space="own"):
+    return {"fidelity": [Comparison(("frechet",), (space,), distance, floor=8.0, floor95=10.0)]}
 
 
 def label_match(dice):
-    return {"label_match.dice": dice, "label_match.dice_real": 0.9}
+    return {"label_match": [value("dice", dice, real=0.9)]}
 
 
 def memorisation(share, image=0.0):
-    return {"memorisation.label_share_too_close": share, "memorisation.image_share_too_close": image}
+    return {"memorisation": [value("label_share_too_close", share), value("image_share_too_close", image)]}
 
 
 def identity(correlation):
-    return {"identity.monotonicity": correlation, "identity.overlap": 0.95}
+    return {"identity": [value("monotonicity", correlation), value("overlap", 0.95)]}
 
 
 CASES = {
@@ -76,7 +87,7 @@ CASES = {
     "validity": (validity, (0.0, 0.04), (0.041, 0.08), (0.081, 1.0)),
     "3D consistency of labels": (consistency, (0.95, 0.851), (0.849, 0.601), (0.599,)),
     "3D consistency of images": (
-        lambda share: consistency(share, "consistency.image"),
+        lambda share: consistency(share, "image"),
         (0.95, 0.851),
         (0.849, 0.601),
         (0.599,),
@@ -88,39 +99,38 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", NAMES)
 def test_an_area_is_inside_near_or_outside_at_its_limits(area):
-    metrics, *values = CASES[area]
+    found, *values = CASES[area]
     for expected, of_word in zip(("inside", "near", "outside"), values, strict=True):
-        for value in of_word:
-            assert word(area, metrics(value)) == expected
+        for number in of_word:
+            assert word(area, found(number)) == expected
 
 
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", NAMES)
 def test_what_one_area_measures_leaves_the_others_unmeasured(area):
-    metrics, inside, *_ = CASES[area]
-    found = verdicts(metrics(inside[0]))
-    assert [verdict.area for verdict in found] == AREAS
-    for verdict in found:
+    found, inside, *_ = CASES[area]
+    judged = verdicts(found(inside[0]))
+    assert [verdict.area for verdict in judged] == NAMES
+    for verdict in judged:
         assert (verdict.word == "not measured") is (verdict.area != area)
         assert bool(verdict.reason) is (verdict.area == area)
 
 
 def test_identity_needs_no_overlap_for_a_virtual_parent_has_none():
-    metrics, inside, *_ = CASES["identity"]
-    whole = metrics(inside[0])
-    (told,) = (v for v in verdicts({k: v for k, v in whole.items() if k != "identity.overlap"}) if v.area == "identity")
-    assert told.word == "inside"
-    assert "overlap" not in told.reason
-    without = {k: v for k, v in whole.items() if k != "identity.monotonicity"}
-    assert word("identity", without) == "not measured"
+    growth, overlap = identity(1.0)["identity"]
+    assert word("identity", {"identity": [growth]}) == "inside"
+    assert "overlap" not in reason("identity", {"identity": [growth]})
+    assert word("identity", {"identity": [overlap]}) == "not measured"
 
 
-@pytest.mark.parametrize("area", ["validity", "label match"])
-def test_an_area_that_lacks_one_of_its_two_numbers_is_not_measured(area):
-    metrics, inside, *_ = CASES[area]
-    for key in (whole := metrics(inside[0])):
-        assert word(area, {k: v for k, v in whole.items() if k != key}) == "not measured"
+@pytest.mark.parametrize("area", ["validity", "label match", "3D consistency of labels", "fidelity"])
+@pytest.mark.parametrize("part", ["value", "real", "floor"])
+def test_an_area_that_lacks_one_of_its_numbers_is_not_measured(area, part):
+    found, inside, *_ = CASES[area]
+    ((name, (comparison,)),) = found(inside[0]).items()
+    without = {name: [replace(comparison, **{part: None})]}
+    assert word(area, without) == ("inside" if without == {name: [comparison]} else "not measured")
 
 
 def test_nothing_measured_nothing_said():
@@ -128,7 +138,7 @@ def test_nothing_measured_nothing_said():
 
 
 def test_fidelity_prefers_its_own_features_and_takes_imagenets():
-    both = fidelity(5.0) | fidelity(100.0, "imagenet")
+    both = {"fidelity": [*fidelity(100.0, "imagenet")["fidelity"], *fidelity(5.0)["fidelity"]]}
     assert word("fidelity", both) == "inside"
     assert "own features" in reason("fidelity", both)
     assert word("fidelity", fidelity(100.0, "imagenet")) == "outside"
@@ -138,14 +148,16 @@ def test_fidelity_prefers_its_own_features_and_takes_imagenets():
 def test_memorisation_is_as_bad_as_its_worse_half():
     assert word("memorisation", memorisation(0.0, 0.2)) == "outside"
     assert word("memorisation", memorisation(0.07, 0.0)) == "near"
-    assert word("memorisation", {"memorisation.label_share_too_close": 0.0}) == "inside"
-    attacked = memorisation(0.0) | {"memorisation.label_membership_auc": 0.53}
+    assert word("memorisation", {"memorisation": memorisation(0.0)["memorisation"][:1]}) == "inside"
+    assert word("memorisation", {"memorisation": memorisation(0.0)["memorisation"][1:]}) == "not measured"
+    attacked = {"memorisation": [*memorisation(0.0)["memorisation"], value("label_membership_auc", 0.53)]}
     assert "membership attack AUC 0.53" in reason("memorisation", attacked)
 
 
 def test_the_reason_gives_the_numbers():
     assert "22 of 25" in reason("function", function(0.88))
-    assert "3 hearts with a negative" in reason("function", function(0.88) | {"function.negative_ef": 3})
+    negative = {"function": [*function(0.88)["function"], value("negative_ef", 3)]}
+    assert "3 hearts with a negative" in reason("function", negative)
     assert "HCM 30% (real 25%)" in reason("plausibility", plausibility(1.0))
     assert "5.0% of slices" in reason("validity", validity(0.05))
     assert "4.0% of real ones" in reason("validity", validity(0.05))

@@ -135,11 +135,11 @@ def test_an_interrupted_evaluation_goes_on(copies, cohort, tmp_path, monkeypatch
     whole = evaluate(copies, tmp_path / "whole", against=cohort.folder).metrics
     original, seen = examination.examine, []
 
-    def interrupted(heart, config, referees):
+    def interrupted(heart, *others):
         if len(seen) == 20:
             raise KeyboardInterrupt
         seen.append(heart.id)
-        return original(heart, config, referees)
+        return original(heart, *others)
 
     monkeypatch.setattr(examination, "examine", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.synthesis.swap import swap_metrics
+from cardiomorph.synthesis.swap import swap_comparisons
 
 TISSUE = torch.tensor([-0.6, 0.5, -0.2, 0.6])
 
@@ -40,23 +40,20 @@ class Reader:
 
 
 def swapped(painter, cohort):
-    return swap_metrics(painter, painter, Reader(), cohort)
+    return {c.path[0]: c.value for c in swap_comparisons(painter, painter, Reader(), cohort)}
 
 
 def test_a_painter_that_follows_the_label_passes(cohort):
     found = swapped(Painter(), cohort)
-    assert found["swap.anatomy"] == pytest.approx(1, abs=1e-6)
-    assert found["swap.anatomy_unswapped"] == pytest.approx(1, abs=1e-6)
-    assert found["swap.anatomy_of_style"] < 0.9
+    assert found["anatomy"] == pytest.approx(1, abs=1e-6)
+    assert found["anatomy_unswapped"] == pytest.approx(1, abs=1e-6)
+    assert found["anatomy_of_style"] < 0.9
 
 
 def test_a_painter_that_copies_the_styles_image_keeps_its_appearance_and_fails_the_anatomy(cohort):
     copied, painted = swapped(Painter("style"), cohort), swapped(Painter(), cohort)
-    assert copied["swap.anatomy"] < painted["swap.anatomy"] - 0.1
-    assert set(copied) == {
-        f"swap.{key}"
-        for key in ("anatomy", "anatomy_of_style", "anatomy_unswapped", "appearance", "appearance_of_label")
-    }
+    assert copied["anatomy"] < painted["anatomy"] - 0.1
+    assert set(copied) == {"anatomy", "anatomy_of_style", "anatomy_unswapped", "appearance", "appearance_of_label"}
 
 
 def test_appearance_is_measured_at_the_tissues(cohort):
@@ -67,8 +64,8 @@ def test_appearance_is_measured_at_the_tissues(cohort):
             return torch.full((len(labels), 1, 128, 128), 0.25)
 
     found = swapped(Same(), cohort)
-    assert 0.2 < found["swap.appearance"] < 1.2
-    assert found["swap.appearance"] == pytest.approx(found["swap.appearance_of_label"], rel=0.3)
+    assert 0.2 < found["appearance"] < 1.2
+    assert found["appearance"] == pytest.approx(found["appearance_of_label"], rel=0.3)
 
 
 def test_one_subject_has_nobody_to_swap_with(cohort, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.subject import Codes
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.examination import ExaminationConfig, Record, examine_all
+from cardiomorph.evaluation.areas import AREAS, Area
+from cardiomorph.evaluation.areas.function import Function
+from cardiomorph.evaluation.examination import ExaminationConfig, examine_all
 from cardiomorph.evaluation.function import MEASURE_COLUMNS
 from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_hearts
-from cardiomorph.evaluation.summary import Metrics, finite, summarise
+from cardiomorph.evaluation.populations import Populations
+from cardiomorph.evaluation.record import Record
+from cardiomorph.evaluation.summary import Metrics
 from cardiomorph.evaluation.table import Row, group_summary
-from cardiomorph.evaluation.verdict import Condition, Verdict, verdicts
+from cardiomorph.evaluation.verdict import Condition, Verdict
 from cardiomorph.files import (
     claim,
     digest,
@@ -34,20 +38,18 @@ from cardiomorph.files import (
     write_text,
 )
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.latent.virtual import VIRTUAL, virtual_name
-from cardiomorph.models.checkpoint import load_segmenter
-from cardiomorph.models.imagenet import IMAGENET_MISSING, imagenet_available
+from cardiomorph.latent.virtual import VIRTUAL
+from cardiomorph.models.imagenet import imagenet_available
 from cardiomorph.progress import say
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections
 from cardiomorph.report.evidence_sections import HeartSet
 from cardiomorph.report.latent_section import latent_section
 from cardiomorph.report.page import Section, page, preformatted, verdict_table
-from cardiomorph.synthesis.morph_series import identity_metrics
+from cardiomorph.synthesis.morph_series import Identity
 from cardiomorph.synthesis.request import SynthesisRequest
-from cardiomorph.synthesis.swap import swap_metrics
+from cardiomorph.synthesis.swap import Swap
 
-IDENTITY_PARENTS = 6
 RECORDS, METRICS, EVALUATION = "records", "metrics.json", "evaluation.json"
 _NAMES = (METRICS, EVALUATION, "comparison.csv", "measures.csv", "groups.csv", "figures", "report.html")
 
@@ -108,37 +110,39 @@ def evaluate(
     config = ExaminationConfig(
         slice_spacing_mm=_typical_spacing_mm(cohort), segmenter=segmenter, imagenet=imagenet_available()
     )
+    asked = synth / "synthesis.json"
+    settings = validated(_Synthesis, read_record(asked), asked).model_dump() if asked.exists() else {}
+    found, why = _find_atlas(settings, atlas)
+    # The first set alone is asked what it owes to its atlas.
+    areas = [*AREAS, Identity(found, why, cohort, _request(settings).sampler), Swap(found, segmenter, cohort)]
     records = ensure_folder(output / RECORDS)
     real, real_left_out = examine_all(
         cohort_hearts(cohort), records / "real", config, workers=workers, title="examining real hearts"
     )
     split = {row["subject"]: row["split"] for row in cohort.rows}
-    sets = [
-        _examined(name, hearts, records / f"set{number}", config, real, split, seed, workers)
+    examined = [
+        _examined(name, hearts, records / f"set{number}", config, workers)
         for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1)
     ]
-    asked = synth / "synthesis.json"
-    settings = validated(_Synthesis, read_record(asked), asked).model_dump() if asked.exists() else {}
-    found, why = _find_atlas(settings, atlas)
-    _identity(sets[0], found, why, cohort, settings, seed)
-    _swap(sets[0], found, segmenter, cohort, seed)
+    sets = [
+        _summarised(one, areas if one is examined[0] else AREAS, Populations(one.records, real, split, seed))
+        for one in examined
+    ]
     metrics = _all_metrics(sets)
-    judged = verdicts(metrics)
+    judged = [one for area in areas for one in area.judge(sets[0].summaries[area.name])]
     _write_tables(output, sets, real)
     write_json(output / METRICS, metrics)
     facts = {
         "cardiomorph": importlib.metadata.version("cardiomorph"),
         "seed": seed,
         "examination": config.model_dump(mode="json"),
-        "sets": {
-            s.name: {"hearts": len(s.records), "left_out": s.left_out, "missing": s.summary.missing} for s in sets
-        },
+        "sets": {s.name: {"hearts": len(s.records), "left_out": s.left_out, "missing": s.missing} for s in sets},
         "verdicts": [asdict(v) for v in judged],
         "synthesis": settings,
         "cohort": cohort.settings,
         "files": {METRICS: digest(output / METRICS)},
     }
-    path = _write_page(output, sets, real, real_left_out, judged, facts, found, why, synth, cohort)
+    path = _write_page(output, areas, sets, real, real_left_out, judged, facts, found, why, synth, cohort)
     write_json(output / EVALUATION, facts, seal=True)
     for one in judged:
         say(f"{one.area}: {one.word}{'; ' + one.reason if one.reason else ''}")
@@ -160,33 +164,24 @@ def _typical_spacing_mm(cohort: Cohort) -> float:
     return float(np.median([float(row["slice_spacing_mm"]) for row in cohort.rows]))
 
 
-def _examined(
-    name: str,
-    files: Sequence[HeartFile],
-    folder: Path,
-    config: ExaminationConfig,
-    real: Sequence[Record],
-    split: Mapping[str, str],
-    seed: int,
-    workers: int,
-) -> HeartSet:
+def _examined(name: str, files: Sequence[HeartFile], folder: Path, config: ExaminationConfig, workers: int) -> HeartSet:
+    """A set's records, not yet summarised."""
     records, left_out = examine_all(files, folder, config, workers=workers, title=f"examining {name}")
     if not records:
         first = next(iter(left_out.values()), "it is empty")
         raise CardiomorphError(f"no heart of {name} could be read: {first}")
-    summary = summarise(records, real, split, seed)
-    summary.metrics, broken = finite(summary.metrics)
-    summary.missing |= dict.fromkeys(broken, "the value is not finite")
-    if not config.imagenet and any("picture" in record.arrays for record in records):
-        summary.missing["fidelity.imagenet"] = IMAGENET_MISSING
-    return HeartSet(name, {file.id: file for file in files}, records, left_out, summary)
+    return HeartSet(name, {file.id: file for file in files}, records, left_out, {})
+
+
+def _summarised(one: HeartSet, areas: Sequence[Area], hearts: Populations) -> HeartSet:
+    return replace(one, summaries={area.name: area.summarise(hearts).finite() for area in areas})
 
 
 def _all_metrics(sets: Sequence[HeartSet]) -> Metrics:
     """The first set's entries, and the others' under ``compare.NAME.``."""
-    metrics = dict(sets[0].summary.metrics)
+    metrics = dict(sets[0].metrics)
     for other in sets[1:]:
-        metrics |= {f"compare.{other.name}.{key}": value for key, value in other.summary.metrics.items()}
+        metrics |= {f"compare.{other.name}.{key}": value for key, value in other.metrics.items()}
     return metrics
 
 
@@ -216,63 +211,44 @@ class _Synthesis(BaseModel):
     request: SynthesisRequest
 
 
-def _identity(
-    first: HeartSet, atlas: Atlas | None, why: str, cohort: Cohort, settings: Mapping[str, Any], seed: int
-) -> None:
-    if atlas is None:
-        first.summary.missing["identity"] = why
-        return
-    parents = list(atlas.parents) or [virtual_name(number) for number in range(1, IDENTITY_PARENTS + 1)]
-    evenly = np.unique(np.linspace(0, len(parents) - 1, IDENTITY_PARENTS).round().astype(int))
-    chosen = [parents[index] for index in evenly]
-    found = identity_metrics(atlas, cohort, chosen, _request(settings).sampler, seed)
-    first.summary.metrics |= found
-    if "identity.overlap" not in found:
-        first.summary.missing["identity.overlap"] = "the atlas's parents are not in this cohort"
-
-
-def _swap(first: HeartSet, atlas: Atlas | None, segmenter: Path | None, cohort: Cohort, seed: int) -> None:
-    if atlas is None or segmenter is None or not atlas.has_images:
-        first.summary.missing["swap"] = "needs an atlas with an image model, and a segmenter"
-        return
-    found = swap_metrics(atlas.image_model, atlas.painter, load_segmenter(segmenter), cohort, seed)
-    first.summary.metrics |= found
-    if not found:
-        first.summary.missing["swap"] = "needs two real hearts with images"
-
-
 def _write_tables(output: Path, sets: Sequence[HeartSet], real: Sequence[Record]) -> None:
     origins: dict[str, Sequence[Record]] = {"real": real, **{s.name: s.records for s in sets}}
-    invalid = {s.name: s.summary.invalid for s in sets}
+    found = {s.name: [summary.by_heart for summary in s.summaries.values()] for s in sets}
     rows: list[Row] = []
     for origin, records in origins.items():
         for record in records:
             row: Row = {"origin": origin, "subject": record.id, "group": record.group, **_flat(record)}
-            rows.append(row | {"invalid_slices": invalid.get(origin, {}).get(record.id)})
+            for columns in found.get(origin, ()):
+                row |= {name: values.get(record.id) for name, values in columns.items()}
+            rows.append(row)
     write_csv(output / "measures.csv", rows, ("origin", "subject", "group", *MEASURE_COLUMNS))
     summaries: list[Row] = []
     for origin, records in origins.items():
-        for group, summary in group_summary([{"group": r.group, **r.measures} for r in records]).items():
+        for group, summary in group_summary([{"group": r.group, **r.of(Function.name)} for r in records]).items():
             entry: Row = {"group": group, "origin": origin, "n": summary["n"]}
             for column in MEASURE_COLUMNS:
                 if column in summary:
                     entry |= {f"{column}_mean": summary[column]["mean"], f"{column}_sd": summary[column]["sd"]}
             summaries.append(entry)
     write_csv(output / "groups.csv", summaries)
-    keys = dict.fromkeys(key for s in sets for key in s.summary.metrics)
-    columns = [{"metric": key, **{s.name: s.summary.metrics.get(key) for s in sets}} for key in keys]
-    write_csv(output / "comparison.csv", columns)
+    metrics = {s.name: s.metrics for s in sets}
+    keys = dict.fromkeys(key for entries in metrics.values() for key in entries)
+    lines = [{"metric": key, **{name: entries.get(key) for name, entries in metrics.items()}} for key in keys]
+    write_csv(output / "comparison.csv", lines)
 
 
 def _flat(record: Record) -> Row:
-    parts = {**record.measures, **record.consistency, **record.image}
-    match = {f"label_match_{key}": value for key, value in record.match.items()}
-    volume = {f"fails_{key}": int(value) for key, value in record.volume.items()}
-    return {**parts, **match, **volume}
+    """A heart's measures of every area, as columns."""
+    return {
+        f"{area.column_prefix}{name}": int(value) if isinstance(value, bool) else value
+        for area in AREAS
+        for name, value in record.of(area.name).items()
+    }
 
 
 def _write_page(
     output: Path,
+    areas: Sequence[Area],
     sets: Sequence[HeartSet],
     real: Sequence[Record],
     real_left_out: Mapping[str, str],
@@ -284,12 +260,7 @@ def _write_page(
     cohort: Cohort,
 ) -> Path:
     sections: list[Section | None] = [
-        evidence.function_section(sets, real),
-        evidence.plausibility_section(sets),
-        evidence.validity_section(sets),
-        evidence.consistency_section(sets, real),
-        evidence.fidelity_section(sets, real),
-        evidence.memorisation_section(sets[0], real),
+        *(evidence.area_section(area, sets, real) for area in areas),
         evidence.cases_section(sets[0]),
     ]
     if (synth / "synthesis.json").exists():

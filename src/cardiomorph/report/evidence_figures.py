@@ -1,44 +1,70 @@
-"""Figures of the evidence: distances beside floors, failures, through-plane measures, cases side by side."""
+"""Figures of the evidence: what areas of evaluation show as data is drawn here, one function a kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from cardiomorph.report.figures import Picture, new_figure
+from cardiomorph.evaluation.presentation import (
+    REAL,
+    CorrelationMatrices,
+    DistancesBesideFloors,
+    FailureRates,
+    GroupDistributions,
+    Histograms,
+    Pairs,
+    Ranges,
+)
+from cardiomorph.report.figures import Picture, correlation_matrices, measure_distributions, new_figure, overlay
 
-_REAL = "#999999"
+_GREY = "#999999"
 _COLOURS = ("#1f5fa8", "#d95f02", "#7570b3", "#1b9e77", "#e7298a", "#666666")
 
 
 def _colour(index: int) -> str:
     """Grey for the real hearts, which come first, then a colour a set."""
-    return _REAL if index == 0 else _COLOURS[(index - 1) % len(_COLOURS)]
+    return _GREY if index == 0 else _COLOURS[(index - 1) % len(_COLOURS)]
 
 
 def _clean(axis: object) -> None:
     axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
 
 
-def distances_beside_floors(
-    distances: Mapping[str, Mapping[str, float]], floors: Mapping[str, float], title: str
-) -> Figure:
-    """Distances in units of the real halves' 95 % floor, one row a comparison, one mark a set.
+@singledispatch
+def drawn(data: object) -> Figure:
+    """A figure's data, drawn; `evaluation.presentation` says what each kind holds.
 
-    Args:
-        distances: by set, by comparison.
-        floors: by comparison, above zero.
+    Raises:
+        TypeError: a kind that nothing is registered for.
     """
+    raise TypeError(f"nothing draws {type(data).__name__}: register a function with `drawn`")
+
+
+@drawn.register
+def group_distributions(data: GroupDistributions) -> Figure:
+    return measure_distributions(data.real, data.synthetic, data.measures, data.groups)
+
+
+@drawn.register
+def correlations_side_by_side(data: CorrelationMatrices) -> Figure:
+    return correlation_matrices(data.matrices, data.title)
+
+
+@drawn.register
+def distances_beside_floors(data: DistancesBesideFloors) -> Figure:
+    """One row a comparison, one mark a set."""
+    distances, floors = data.distances, data.floors
     names = list(floors)
     figure = new_figure(7.5, 0.24 * len(names) + 1.4)
     axis = figure.subplots()
     axis.axvspan(0, 1, color="#1a7f4b", alpha=0.12)
     for index, (label, found) in enumerate(distances.items()):
-        points = [(found[name] / floors[name], row) for row, name in enumerate(names) if name in found]
-        axis.plot(*zip(*points, strict=True), "o", color=_COLOURS[index % len(_COLOURS)], markersize=5, label=label)
+        rows = [row for row, name in enumerate(names) if name in found]
+        multiples = [found[names[row]] / floors[names[row]] for row in rows]
+        axis.plot(multiples, rows, "o", color=_COLOURS[index % len(_COLOURS)], markersize=5, label=label)
     axis.axvline(1, color="#1a7f4b", linewidth=1)
     furthest = max(found[name] / floors[name] for found in distances.values() for name in floors if name in found)
     if furthest > 4:
@@ -49,14 +75,16 @@ def distances_beside_floors(
     axis.set_yticks(range(len(names)), names, fontsize=7)
     axis.invert_yaxis()
     axis.set_xlabel("distance / 95 % floor of real halves")
-    axis.set_title(title, fontsize=10)
+    axis.set_title(data.title, fontsize=10)
     axis.legend(fontsize=8, frameon=False)
     _clean(axis)
     return figure
 
 
-def failure_rates(rates: Mapping[str, Mapping[str, float]], title: str) -> Figure:
-    """Bars of failure rates in percent, a group of bars a criterion, a colour a set; "real" is grey."""
+@drawn.register
+def failure_rates(data: FailureRates) -> Figure:
+    """Bars in percent, a group of bars a criterion, a colour a set; the first set, the real hearts, is grey."""
+    rates = data.rates
     criteria = list(next(iter(rates.values())))
     figure = new_figure(7.5, 0.3 * len(criteria) + 1.2)
     axis = figure.subplots()
@@ -67,18 +95,16 @@ def failure_rates(rates: Mapping[str, Mapping[str, float]], title: str) -> Figur
     axis.set_yticks(range(len(criteria)), [name.replace("_", " ") for name in criteria], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("failing, %")
-    axis.set_title(title, fontsize=10)
+    axis.set_title(data.title, fontsize=10)
     axis.legend(fontsize=8, frameon=False)
     _clean(axis)
     return figure
 
 
-def ranges(values: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
-    """One panel a measure: boxes of every set, the 5-95 % range of the set named "real" shaded.
-
-    Args:
-        values: by measure, by set.
-    """
+@drawn.register
+def ranges(data: Ranges) -> Figure:
+    """One panel a measure: boxes of every set, the real hearts' 5-95 % range shaded."""
+    values = data.values
     columns = 2
     rows = -(-len(values) // columns)
     figure = new_figure(9.0, 2.3 * rows)
@@ -87,8 +113,8 @@ def ranges(values: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> F
         axis.set_axis_off()
     for axis, (measure, sets) in zip(axes.flat, values.items(), strict=False):
         present = {name: found for name, found in sets.items() if len(found)}
-        if len(present.get("real", ())):
-            axis.axvspan(*np.percentile(present["real"], [5, 95]), color="#1a7f4b", alpha=0.12)
+        if len(present.get(REAL, ())):
+            axis.axvspan(*np.percentile(present[REAL], [5, 95]), color="#1a7f4b", alpha=0.12)
         box = axis.boxplot(
             list(present.values()),
             orientation="horizontal",
@@ -102,7 +128,7 @@ def ranges(values: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> F
         axis.set_yticks(range(1, len(present) + 1), list(present), fontsize=8)
         axis.set_title(measure.replace("_", " "), fontsize=9)
         _clean(axis)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(data.title, fontsize=10)
     return figure
 
 
@@ -121,35 +147,37 @@ def stack_strips(rows: Mapping[str, Sequence[Picture]], title: str) -> Figure:
     return figure
 
 
-def pairs(found: Sequence[tuple[str, Picture, str, Picture]], title: str) -> Figure:
-    """Pictures two by two, one pair a column."""
-    figure = new_figure(1.9 * len(found) + 0.4, 4.4)
-    axes = figure.subplots(2, len(found), squeeze=False)
-    for column, (above_name, above, below_name, below) in enumerate(found):
-        for axis, name, picture in ((axes[0, column], above_name, above), (axes[1, column], below_name, below)):
-            axis.imshow(picture)
-            axis.set_title(name, fontsize=6)
+@drawn.register
+def pairs(data: Pairs) -> Figure:
+    """One pair a column."""
+    figure = new_figure(1.9 * len(data.pairs) + 0.4, 4.4)
+    axes = figure.subplots(2, len(data.pairs), squeeze=False)
+    for column, pair in enumerate(data.pairs):
+        for axis, picture in zip(axes[:, column], pair, strict=True):
+            axis.imshow(overlay(picture.label, picture.image))
+            axis.set_title(picture.caption, fontsize=6)
             axis.set_axis_off()
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(data.title, fontsize=10)
     return figure
 
 
-def histograms(shares: Mapping[str, NDArray[np.float64]], edges: NDArray[np.float64], title: str) -> Figure:
-    """Intensity histograms of several sets as outlines."""
+@drawn.register
+def histograms(data: Histograms) -> Figure:
+    """Outlines, the real hearts' filled."""
     figure = new_figure(7.0, 2.8)
     axis = figure.subplots()
-    for index, (name, share) in enumerate(shares.items()):
+    for index, (name, share) in enumerate(data.shares.items()):
         axis.stairs(
             100 * share,
-            edges,
+            data.edges,
             color=_colour(index),
             label=name,
-            fill=name == "real",
-            alpha=0.35 if name == "real" else 1,
+            fill=name == REAL,
+            alpha=0.35 if name == REAL else 1,
         )
     axis.set_xlabel("intensity, as prepared")
     axis.set_ylabel("voxels, %")
-    axis.set_title(title, fontsize=10)
+    axis.set_title(data.title, fontsize=10)
     axis.legend(fontsize=8, frameon=False)
     _clean(axis)
     return figure

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import DISEASES, PHASES
 from cardiomorph.data.cohort import Cohort
+from cardiomorph.evaluation.comparison import Comparison
 from cardiomorph.evaluation.fidelity import intensity_measures
 from cardiomorph.evaluation.function import Measures, measure_heart
+from cardiomorph.evaluation.heart_view import HeartView
 from cardiomorph.evaluation.identity import (
     appearance_drift,
     mean_overlap,
@@ -18,41 +21,97 @@ from cardiomorph.evaluation.identity import (
     position_drift_mm,
     rotation_drift_deg,
 )
+from cardiomorph.evaluation.populations import Populations
+from cardiomorph.evaluation.presentation import Presentation, Side
 from cardiomorph.evaluation.reconstruction import decoded_volume
+from cardiomorph.evaluation.record import NOTHING, Measured, Record
+from cardiomorph.evaluation.summary import Summary
+from cardiomorph.evaluation.verdict import Verdict, judged, not_measured
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.samplers.choice import Sampler
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
-from cardiomorph.latent.virtual import parent_named
+from cardiomorph.latent.virtual import parent_named, virtual_name
 from cardiomorph.progress import track
 from cardiomorph.synthesis.painting import paint
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+PARENTS = 6
+"""Healthy hearts whose morphs are measured."""
+OVERLAP, MONOTONICITY = "overlap", "monotonicity"
 _PAINTED = 6
 
 
-def identity_metrics(
+@dataclass(frozen=True)
+class Identity:
+    """The area of evaluation that asks whether a morphed heart stays its parent, and its disease grows with severity.
+
+    Attributes:
+        atlas: of the synthesis; None where there is none at hand, ``why`` then says why.
+        cohort: the real hearts.
+        sampler: of the synthesis.
+    """
+
+    atlas: Atlas | None
+    why: str
+    cohort: Cohort
+    sampler: Sampler
+
+    name = "identity"
+    version = 1
+    column_prefix = ""
+
+    def measure(self, view: HeartView) -> Measured:
+        return NOTHING
+
+    def summarise(self, hearts: Populations) -> Summary:
+        if self.atlas is None:
+            return Summary(missing={(): self.why})
+        parents = list(self.atlas.parents) or [virtual_name(number) for number in range(1, PARENTS + 1)]
+        evenly = np.unique(np.linspace(0, len(parents) - 1, PARENTS).round().astype(int))
+        chosen = [parents[index] for index in evenly]
+        summary = Summary(identity_comparisons(self.atlas, self.cohort, chosen, self.sampler, hearts.seed))
+        if summary.get(OVERLAP).value is not None:
+            return summary
+        return replace(summary, missing={(OVERLAP,): "the atlas's parents are not in this cohort"})
+
+    def judge(self, summary: Summary) -> Sequence[Verdict]:
+        growth, overlap = (summary.get(name).value for name in (MONOTONICITY, OVERLAP))
+        if growth is None:
+            return [not_measured(self.name)]
+        # A virtual parent has no labels of its own to overlap with.
+        kept = "" if overlap is None else f"severity 0 overlaps its parent with Dice {overlap:.3f}; "
+        reason = f"{kept}severity and disease rise together with rank correlation {growth:.2f}"
+        return [judged(self.name, growth, 0.9, 0.7, reason)]
+
+    def show(self, sides: Sequence[Side], real: Sequence[Record]) -> Presentation | None:
+        return None
+
+
+def identity_comparisons(
     atlas: Atlas, cohort: Cohort, parents: Sequence[str], sampler: Sampler, seed: int = 0
-) -> dict[str, float]:
-    """Entries ``identity.*`` of metrics.json, means over parents and diseases, and ``.GROUP`` by disease.
+) -> tuple[Comparison, ...]:
+    """Means over parents and diseases, and of each disease.
 
     ``overlap`` is the Dice of severity 0 and the parent's own labels; the drifts are between severity 0 and 1.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[tuple[str, ...], list[float]] = {}
     for position, name in enumerate(track(parents, "morphing")):
         parent = parent_named(atlas, name, seed)
         if name in cohort.ids():
-            _add(found, "overlap", _overlap(atlas, cohort, parent))
+            _add(found, _overlap(atlas, cohort, parent), OVERLAP)
         for number, target in enumerate(t for t in DISEASES if t in atlas.groups):
             draw = sampler.draw(atlas.group(target), parent.trajectory, np.random.default_rng([seed, position, number]))
-            for key, value in _series(atlas, parent, draw.trajectory, target).items():
-                _add(found, key, value)
-                _add(found, f"{key}.{target}", value)
-    return {f"identity.{key}": float(np.mean(values)) for key, values in found.items()}
+            for quantity, value in _series(atlas, parent, draw.trajectory, target).items():
+                _add(found, value, quantity)
+                _add(found, value, quantity, target)
+    return tuple(
+        Comparison((quantity,), tuple(of), value=float(np.mean(values))) for (quantity, *of), values in found.items()
+    )
 
 
-def _add(found: dict[str, list[float]], key: str, value: float | None) -> None:
+def _add(found: dict[tuple[str, ...], list[float]], value: float | None, *name: str) -> None:
     if value is not None:
-        found.setdefault(key, []).append(value)
+        found.setdefault(name, []).append(value)
 
 
 def _overlap(atlas: Atlas, cohort: Cohort, parent: Parent) -> float:
@@ -77,7 +136,7 @@ def _series(atlas: Atlas, parent: Parent, target: Trajectory, group: str) -> dic
             ends.append(labels["ED"])
     before, after = ends
     result: dict[str, float | None] = {
-        "monotonicity": monotonicity(SEVERITIES, measures, group),  # type: ignore[arg-type]
+        MONOTONICITY: monotonicity(SEVERITIES, measures, group),  # type: ignore[arg-type]
         "position_drift_mm": position_drift_mm(before, after),
         "rotation_drift_deg": rotation_drift_deg(before, after),
     }
