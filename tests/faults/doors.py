@@ -95,8 +95,8 @@ def _cohort(world: World, folder: Path) -> object:
 
 def _records(world: World, folder: Path) -> object:
     records, left_out = examined(Cohort(world.cohort), folder)
-    arrays = [record.array(name).tobytes() for record in records for name in sorted(record.arrays)]
-    return [record.measures for record in records], left_out, hashlib.sha256(b"".join(arrays)).hexdigest()
+    arrays = [record.array(name).tobytes() for record in records for name in sorted(record.names)]
+    return [record.scalars for record in records], left_out, hashlib.sha256(b"".join(arrays)).hexdigest()
 
 
 def _packed(world: World, folder: Path) -> object:
