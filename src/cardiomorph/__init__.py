@@ -11,8 +11,8 @@ import importlib
 import os
 from typing import Any
 
-# OpenMP's threads spin while they wait; beside one busy process that made painting some twenty times slower
-# (benchmarks/busy_neighbour.py). Asleep they cost nothing. It counts only before torch is loaded.
+# OpenMP's threads spin while they wait, and take a processor from whoever works beside them: painting beside one busy
+# process was 1.5 times slower so (benchmarks/busy_neighbour.py). It counts only before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {

@@ -37,6 +37,7 @@ class Volume:
         affine: (4, 4), voxel indices -> world, RAS in mm; None where a volume was made without a place.
         code: NIfTI's code of the affine; 0 where the file that it came from stated none.
         doubts: what its file left open and how it was decided, in words.
+        of_frames: how many frames its file has, of which it is one.
     """
 
     array: NDArray[Any]
@@ -44,6 +45,7 @@ class Volume:
     affine: NDArray[np.float64] | None = None
     code: int = 0
     doubts: tuple[str, ...] = ()
+    of_frames: int = 1
 
     @property
     def voxel_ml(self) -> float:
@@ -97,7 +99,7 @@ def read_frames(path: Path, frames: Sequence[int]) -> list[Volume]:
     for frame in frames:
         if not 0 <= frame < array.shape[3]:
             raise CardiomorphError(f"has {array.shape[3]} frames, but frame {frame} (from 0) was asked for", where=path)
-    return [_volume(header, array[..., frame]) for frame in frames]
+    return [replace(_volume(header, array[..., frame]), of_frames=array.shape[3]) for frame in frames]
 
 
 def _listed(frames: Sequence[int]) -> str:

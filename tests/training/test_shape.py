@@ -22,6 +22,7 @@ from cardiomorph.models.checkpoint import load_shape_model
 from cardiomorph.models.label_vae import LabelVAEConfig, one_hot
 from cardiomorph.training.augmentation import AugmentationConfig
 from cardiomorph.training.shape import ShapeTask, ShapeTrainingConfig, pooled_dice, train_shape
+from conftest import resealed
 
 CONFIG = ShapeTrainingConfig(
     model=LabelVAEConfig(width=2, latent_dims=4, bottleneck=16, size=64),
@@ -149,6 +150,20 @@ def test_another_cohort_cannot_resume(finished, small, tmp_path):
     manifest.write_text(manifest.read_text().replace("heldout", "train"))
     with pytest.raises(CardiomorphError, match=r"started with other settings \(cohort\)"):
         train_shape(tmp_path / "c", finished[0], config=CONFIG, device="cpu", resume=True)
+
+
+def test_a_cohort_whose_subjects_were_swapped_cannot_resume(finished, small, tmp_path):
+    """The same names, groups and splits over other hearts: only their bytes tell."""
+    shutil.copytree(small.folder, tmp_path / "c")
+    one, other = (tmp_path / "c" / "subjects" / f"{name}.safetensors" for name in small.ids("train")[:2])
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    resealed(tmp_path / "c")
+    before = (finished[0] / "model.safetensors").read_bytes()
+    with pytest.raises(CardiomorphError, match=r"started with other settings \(cohort\)"):
+        train_shape(tmp_path / "c", finished[0], config=CONFIG, device="cpu", resume=True)
+    assert (finished[0] / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize(

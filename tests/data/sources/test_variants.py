@@ -188,6 +188,41 @@ def test_a_code_with_two_rows_that_differ_is_an_error_for_that_subject_only(mnms
     entries(root)["B1K2L3"].load()
 
 
+def test_labels_without_a_row_are_named_and_not_passed_over(mnms_tree, mnms2_tree, tmp_path):
+    for tree, name, start in ((mnms_tree, "A0S9V9", "A0S9V9,"), (mnms2_tree, "012", "12,")):
+        root = tmp_path / tree.name
+        shutil.copytree(tree, root)
+        table = next(root.glob("*.csv"))
+        table.write_text("".join(row for row in table.read_text().splitlines(True) if not row.startswith(start)))
+        assert set(entries(root)) == set(entries(tree))
+        with pytest.raises(CardiomorphError, match=f"has no row for {name}, whose labels are there") as error:
+            entries(root)[name].load()
+        assert table.name in str(error.value)
+
+
+@pytest.mark.parametrize("tree", ["mnms_tree", "mnms2_tree"])
+def test_two_tables_that_differ_are_refused_and_copies_are_not(tree, request, tmp_path):
+    root = tmp_path / "t"
+    shutil.copytree(request.getfixturevalue(tree), root)
+    table = next(root.glob("*.csv"))
+    shutil.copy(table, root / "copy.csv")
+    (root / "other.csv").write_text("of,something\nelse,1\n")
+    assert entries(root)
+    (root / "copy.csv").write_text(table.read_text().replace("NOR", "HCM"))
+    with pytest.raises(CardiomorphError, match=r"and .* beside it are both tables by .*, and differ"):
+        find_subjects(root)
+
+
+def test_an_image_of_more_frames_than_its_label_is_refused(tmp_path):
+    entry = mnms_with(tmp_path, "A,Siemens,A,1,0,1,58,NOR,M,180,81")
+    entry.load()
+    path = tmp_path / "A" / "A_sa.nii.gz"
+    image = np.asanyarray(nib.load(path).dataobj)
+    save_nifti(path, np.concatenate([image, image], axis=3))
+    with pytest.raises(CardiomorphError, match=r"A_sa.nii.gz: has 6 frames, its label 3; they must agree"):
+        entry.load()
+
+
 def test_a_subject_in_two_folders_is_an_error(mnms_tree, tmp_path):
     root = tmp_path / "t"
     shutil.copytree(mnms_tree, root)

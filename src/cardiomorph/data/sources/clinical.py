@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiomorph.anatomy import Phase
+from cardiomorph.data.subject import Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_bytes
 
@@ -121,16 +122,38 @@ def _row(columns: tuple[str, ...], line: list[str]) -> dict[str, str]:
 
 
 def table_with(folder: Path, column: str) -> ClinicalTable | None:
-    """The first table in ``folder`` or its parent whose heading names ``column``."""
-    here, parent = folder.resolve(), folder.resolve().parent
-    for candidate in (*visible(here.glob("*.csv"), here), *visible(parent.glob("*.csv"), parent)):
-        try:
-            table = read_table(candidate)
-        except CardiomorphError:
-            continue
-        if column in table.columns:
-            return table
+    """The table in ``folder``, or else in its parent, whose heading names ``column``.
+
+    Raises:
+        CardiomorphError: two such tables lie side by side and differ.
+    """
+    here = folder.resolve()
+    for place in (here, here.parent):
+        found = [table for path in visible(place.glob("*.csv"), place) if (table := _readable(path, column))]
+        if any(table.rows != found[0].rows for table in found[1:]):
+            raise CardiomorphError(
+                f"and {found[1].path.name} beside it are both tables by {column!r}, and differ",
+                where=found[0].path,
+                fix="Keep the right one",
+            )
+        if found:
+            return found[0]
     return None
+
+
+def _readable(path: Path, column: str) -> ClinicalTable | None:
+    """A table, if it is one and has that column."""
+    try:
+        table = read_table(path)
+    except CardiomorphError:
+        return None
+    return table if column in table.columns else None
+
+
+def without_row(code: str, table: ClinicalTable) -> Subject:
+    """A subject whose labels are there and whose row is not."""
+    what = CardiomorphError(f"has no row for {code}, whose labels are there", where=table.path, fix="Add it")
+    return Subject(code, "", {}, problems=(str(what),))
 
 
 def read_pairs(path: Path) -> dict[str, str]:

@@ -12,12 +12,14 @@ from pathlib import Path
 from cardiomorph.anatomy import PHASES, Group, Label, Phase
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources.clinical import (
+    ClinicalTable,
     body,
     checked_phases,
     frame_number,
     refuse_faulty,
     table_with,
     visible,
+    without_row,
 )
 from cardiomorph.data.sources.images import stored
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
@@ -46,23 +48,26 @@ def find(folder: Path) -> list[Entry]:
             code,
             places[0],
             tuple(visible(places[0].glob(f"{code}_sa*.nii*"), places[0])),
-            partial(read, tuple(dict.fromkeys(places)), rows[code], table.path),
+            partial(read, tuple(dict.fromkeys(places)), rows.get(code), table),
             table.path,
         )
         for code, places in sorted(folders.items())
-        if code in rows
     ]
 
 
-def read(folders: tuple[Path, ...], row: Mapping[str, str], table: Path, codes: Codes | None = None) -> Subject:
+def read(
+    folders: tuple[Path, ...], row: Mapping[str, str] | None, table: ClinicalTable, codes: Codes | None = None
+) -> Subject:
     """What can be read of one subject."""
     code, folder = folders[0].name, folders[0]
+    if row is None:
+        return without_row(code, table)
     size = body(row, ("Height",), ("Weight",))
     try:
-        refuse_faulty(row, code, table)
+        refuse_faulty(row, code, table.path)
         if len(folders) > 1:
             raise CardiomorphError(f"{code} is in two folders, here and in {folders[1]}", where=folder)
-        frames = _frames(folder, row, table, codes or CODES)
+        frames = _frames(folder, row, table.path, codes or CODES)
     except CardiomorphError as error:
         return Subject(code, "", {}, problems=(str(error),))
     pathology = row.get("Pathology", "")
@@ -89,6 +94,10 @@ def _frames(folder: Path, row: Mapping[str, str], table: Path, codes: Codes) -> 
     if image_path is None:
         return {phase: Frame(label) for phase, label in zip(numbers, labels, strict=True)}
     images = read_frames(image_path, wanted)
+    if images[0].of_frames != labels[0].of_frames:
+        raise CardiomorphError(
+            f"has {images[0].of_frames} frames, its label {labels[0].of_frames}; they must agree", where=image_path
+        )
     return {
         phase: checked_frame(label, image, image_path)
         for phase, label, image in zip(numbers, labels, images, strict=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Group, Phase
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.sources.clinical import body, refuse_faulty, table_with, visible
+from cardiomorph.data.sources.clinical import ClinicalTable, body, refuse_faulty, table_with, visible, without_row
 from cardiomorph.data.sources.images import stored
 from cardiomorph.data.sources.mnms import CODES
 from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
@@ -38,18 +38,19 @@ def find(folder: Path) -> list[Entry]:
             child.name,
             child,
             tuple(visible(child.glob(f"{child.name}_SA_E[DS]*.nii*"), child)),
-            partial(read, child, rows[child.name.lstrip("0") or child.name], table.path),
+            partial(read, child, rows.get(child.name.lstrip("0") or child.name), table),
             table.path,
         )
         for child in folders
-        if (child.name.lstrip("0") or child.name) in rows
     ]
 
 
-def read(folder: Path, row: Mapping[str, str], table: Path, codes: Codes | None = None) -> Subject:
+def read(folder: Path, row: Mapping[str, str] | None, table: ClinicalTable, codes: Codes | None = None) -> Subject:
     """What can be read of one subject."""
+    if row is None:
+        return without_row(folder.name, table)
     try:
-        refuse_faulty(row, folder.name, table)
+        refuse_faulty(row, folder.name, table.path)
     except CardiomorphError as error:
         return Subject(folder.name, "", {}, problems=(str(error),))
     size = body(row, ("HEIGHT", "Height"), ("WEIGHT", "Weight"))
