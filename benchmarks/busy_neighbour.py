@@ -24,7 +24,7 @@ _PAINT = """
 import sys, time
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
-from cardiomorph.synthesis.engine import synthesize_heart
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.request import SynthesisRequest, jobs
 atlas = Atlas(find_atlas(sys.argv[1]))
 for number in (1, 2):

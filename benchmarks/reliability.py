@@ -20,7 +20,7 @@ from unittest import mock
 from cardiomorph.files import reading, writing
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
-from cardiomorph.synthesis.pipeline import synthesize
+from cardiomorph.synthesis.batch_synthesis import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 
 
@@ -30,7 +30,7 @@ def without_reliability() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module in ("folders", "writing"):
             stack.enter_context(mock.patch(f"cardiomorph.files.{module}.flush_to_disk", lambda path: None))
-        stack.enter_context(mock.patch("cardiomorph.synthesis.pipeline.digest", lambda path: ""))
+        stack.enter_context(mock.patch("cardiomorph.synthesis.batch_synthesis.digest", lambda path: ""))
         stack.enter_context(mock.patch.object(Atlas, "_checked", lambda self, name: self.folder / name))
         yield
 
@@ -52,7 +52,7 @@ def clocked(spent: list[float]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module in ("folders", "writing"):
             stack.enter_context(mock.patch(f"cardiomorph.files.{module}.flush_to_disk", timed(writing.flush_to_disk)))
-        stack.enter_context(mock.patch("cardiomorph.synthesis.pipeline.digest", timed(reading.digest)))
+        stack.enter_context(mock.patch("cardiomorph.synthesis.batch_synthesis.digest", timed(reading.digest)))
         stack.enter_context(mock.patch.object(Atlas, "_checked", timed(Atlas._checked)))
         yield
 

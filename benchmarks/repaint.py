@@ -64,7 +64,7 @@ def times(factor: float) -> Strength:
 
 
 def share_of_own_noise(share: float) -> Strength:
-    """As `synthesis.painting.grain_strength` does it: from four slices, at most twice."""
+    """As `synthesis.painting.noise_strength` does it: from four slices, at most twice."""
 
     def strength(heart: Heart, painter: Painter) -> float:
         tried = [q * len(stack) // 4 + start for stack, start in _starts(heart) for q in (1, 3)]

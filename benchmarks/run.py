@@ -38,8 +38,8 @@ from cardiomorph.latent.virtual import virtual_parent
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, folded, one_hot
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
-from cardiomorph.synthesis.engine import synthesize_heart
-from cardiomorph.synthesis.pipeline import write_heart
+from cardiomorph.synthesis.batch_synthesis import write_heart
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.request import HeartJob
 
 BATCH = 8
@@ -164,7 +164,7 @@ def measure_subject(atlas: Atlas) -> None:
         appearance=_wide_appearance(atlas, image.config.style_dims),
         shape_model=folded(shape),
         painter=Painter(image),
-        grain_found={},
+        noise_strengths={},
     )
     with tempfile.TemporaryDirectory() as folder:
         for name, used in (("small", atlas), ("paper", wide)):
@@ -173,7 +173,7 @@ def measure_subject(atlas: Atlas) -> None:
 
             def first(used: Any = used) -> None:
                 # A parent's grain is found with its first heart.
-                used.grain_found.clear()
+                used.noise_strengths.clear()
                 write_heart(synthesize_heart(used, job(atlas)), used, Path(folder))
 
             keep(f"subject.{name}_first_seconds", best_of(first, 2))

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
 from cardiomorph.viewer.server import create_app
-from cardiomorph.viewer.stage import Stage
+from cardiomorph.viewer.session import Session
 
 FLAGS = [
     "--no-sandbox",
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--atlas", default="acdc-small")
     given = parser.parse_args()
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(Stage(Atlas(find_atlas(given.atlas)))), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(Session(Atlas(find_atlas(given.atlas)))), log_level="warning"))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     with sync_playwright() as playwright:

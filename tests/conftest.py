@@ -23,7 +23,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import save_model
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.volume import Volume
 
 torch.set_num_threads(1)

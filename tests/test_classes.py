@@ -15,7 +15,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import load_shape_model, save_model
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, one_hot
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.training.shape import ShapeTrainingConfig, pooled_dice, train_shape
 
 FIVE = ("background", "left", "right", "septum", "scar")

@@ -19,8 +19,8 @@ from cardiomorph.data.cohort import prepare_cohort
 from cardiomorph.data.sources import SOURCES, find_subjects, source_named
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import AREAS
-from cardiomorph.evaluation.examination import ExaminationConfig, examine_all
-from cardiomorph.evaluation.hearts import cohort_hearts
+from cardiomorph.evaluation.heart_files import cohort_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, measure_all
 from cardiomorph.evaluation.table import measure_folder
 from cardiomorph.files import read_csv
 from cardiomorph.latent.samplers import SAMPLERS
@@ -29,13 +29,12 @@ from cardiomorph.models.checkpoint import load_image_model, save_model
 from cardiomorph.models.image_generator import IMAGE_GENERATORS, generator_type
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.report.evaluation import evaluate
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
+from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.export import export
-from cardiomorph.synthesis.pipeline import recreate, synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.synthesis.swap import swap_comparisons
-from cardiomorph.viewer.stage import Choice
-from cardiomorph.viewer.stage import Stage as Session
+from cardiomorph.viewer.session import Choice, Session
 from cardiomorph.volume import read_nifti
 from conftest import SPACING_MM, heart_label, hearts_of, write_acdc_subject
 
@@ -254,8 +253,8 @@ class TestArea:
         assert (tmp_path / "r" / "figures" / "walls.png").stat().st_size > 0
 
     def test_records_of_before_its_registration_are_made_again(self, cohort, tmp_path):
-        files, config = cohort_hearts(cohort, cohort.ids()[:1]), ExaminationConfig(slice_spacing_mm=10.0)
-        before, _ = examine_all(files, tmp_path, config, areas=AREAS[:-1], workers=1)
+        files, config = cohort_hearts(cohort, cohort.ids()[:1]), MeasurementConfig(slice_spacing_mm=10.0)
+        before, _ = measure_all(files, tmp_path, config, areas=AREAS[:-1], workers=1)
         assert not before[0].of("wall")
-        after, _ = examine_all(files, tmp_path, config, workers=1)
+        after, _ = measure_all(files, tmp_path, config, workers=1)
         assert after[0].of("wall")

@@ -285,7 +285,7 @@ def atlas(
     share:
         Make an atlas to give away: no subject's codes in it, group statistics only, weights in half precision.
     """
-    from cardiomorph.synthesis.build import build_atlas
+    from cardiomorph.synthesis.atlas_building import build_atlas
 
     build_atlas(cohort, output, shape=shape, image=image, share=share)
 
@@ -408,7 +408,7 @@ def synthesize(
     from cardiomorph.latent.library import default_atlas, find_atlas, notice
     from cardiomorph.latent.samplers.choice import sampler_named
     from cardiomorph.latent.virtual import VIRTUAL
-    from cardiomorph.synthesis import pipeline
+    from cardiomorph.synthesis import batch_synthesis
     from cardiomorph.synthesis.request import checked_request
 
     chosen = Atlas(find_atlas(atlas or default_atlas()))
@@ -416,7 +416,7 @@ def synthesize(
     if said:
         print(said, file=sys.stderr)
     if recreate is not None:
-        pipeline.recreate(recreate, chosen, output, cohort=cohort)
+        batch_synthesis.recreate(recreate, chosen, output, cohort=cohort)
         return
     request = checked_request(
         targets=tuple(target or ("all",)),
@@ -431,7 +431,7 @@ def synthesize(
         styles=styles,
         seed=seed,
     )
-    pipeline.synthesize(chosen, output, request, workers=workers, cohort=cohort)
+    batch_synthesis.synthesize(chosen, output, request, workers=workers, cohort=cohort)
 
 
 @app.command
@@ -580,7 +580,7 @@ def view(
         With --export, the seed of the draws.
     """
     try:
-        from cardiomorph.viewer.run import export_page, serve
+        from cardiomorph.viewer.launch import export_page, serve
     except ModuleNotFoundError as error:
         raise CardiomorphError(
             f"the viewer needs {error.name}, which is not installed", fix="pip install 'cardiomorph[viewer]'"

@@ -19,8 +19,8 @@ from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.models.checkpoint import DESCRIPTION
 from cardiomorph.progress import console, say
 from cardiomorph.report.evaluation import evaluate
-from cardiomorph.synthesis.build import build_atlas
-from cardiomorph.synthesis.pipeline import synthesize
+from cardiomorph.synthesis.atlas_building import build_atlas
+from cardiomorph.synthesis.batch_synthesis import synthesize
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.training.image import IMAGE_PRESETS, train_image
 from cardiomorph.training.segmenter import SEGMENTER_PRESETS, train_segmenter

@@ -10,9 +10,9 @@ import pytest
 
 from cardiomorph.evaluation.areas import AREAS
 from cardiomorph.evaluation.comparison import Comparison
-from cardiomorph.evaluation.examination import ExaminationConfig, Referees, examine, examine_all
+from cardiomorph.evaluation.heart_files import HeartFile, cohort_hearts, folder_hearts
 from cardiomorph.evaluation.heart_view import HeartView
-from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, Referees, measure_all, measure_areas
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.presentation import Side
 from cardiomorph.evaluation.record import Measured
@@ -37,9 +37,9 @@ def populations(cohort, tmp_path_factory):
         write_acdc_subject(root / "made" / f"s{number}", group, hearts_of(group, number), images=number != 1)
     (root / "made" / "s0" / "s0_frame12_gt.nii.gz").unlink()
     (root / "made" / "s2" / "Info.cfg").write_text("ED: 1\nES: 12\nNbFrame: 30\n")
-    config = ExaminationConfig(slice_spacing_mm=10.0)
-    real, _ = examine_all(cohort_hearts(cohort), root / "real", config, workers=1)
-    made, left_out = examine_all(folder_hearts(root / "made", cohort.config), root / "records", config, workers=1)
+    config = MeasurementConfig(slice_spacing_mm=10.0)
+    real, _ = measure_all(cohort_hearts(cohort), root / "real", config, workers=1)
+    made, left_out = measure_all(folder_hearts(root / "made", cohort.config), root / "records", config, workers=1)
     assert not left_out
     return Populations(made, real, {row["subject"]: row["split"] for row in cohort.rows}, seed=1)
 
@@ -145,11 +145,13 @@ def test_records_of_another_version_are_made_again(cohort, tmp_path):
             self.seen += 1
             return Measured({"version": float(self.version)}, {})
 
-    area, config = Counted(), ExaminationConfig(slice_spacing_mm=10.0)
+    area, config = Counted(), MeasurementConfig(slice_spacing_mm=10.0)
     files: list[HeartFile] = cohort_hearts(cohort, cohort.ids()[:1])
     for version, seen in ((1, 1), (1, 1), (2, 2)):
         area.version = version
-        records, _ = examine_all(files, tmp_path, config, areas=[area], workers=1)
+        records, _ = measure_all(files, tmp_path, config, areas=[area], workers=1)
         assert area.seen == seen
         assert records[0].of("counted") == {"version": version}
-    assert examine(files[0].load(), config, Referees(config), [area])[0]["scalars"] == {"counted": {"version": 2.0}}
+    assert measure_areas(files[0].load(), config, Referees(config), [area])[0]["scalars"] == {
+        "counted": {"version": 2.0}
+    }

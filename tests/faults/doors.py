@@ -16,7 +16,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.report.card import pack, shown
 from cardiomorph.report.latent_section import latent_section
 from cardiomorph.report.paper_sections import draw_section, matrix_sections
-from cardiomorph.synthesis.pipeline import recreate, synthesize
+from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.training.shape import train_shape
 from cardiomorph.volume import read_nifti
 

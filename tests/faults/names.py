@@ -14,12 +14,12 @@ from tally import Tally, outcome
 from world import REQUEST, World
 
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.evaluation.examination import ExaminationConfig, examine_all
-from cardiomorph.evaluation.hearts import cohort_hearts
+from cardiomorph.evaluation.heart_files import cohort_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, measure_all
 from cardiomorph.files import digest, read_arrays, read_json, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.report.card import pack, summary
-from cardiomorph.synthesis.pipeline import recreate, synthesize
+from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.reconstruct import reconstruct
 from cardiomorph.synthesis.request import checked_request
 
@@ -70,8 +70,8 @@ def _subject(world: World, name: str, place: Path) -> object:
     settings["digests"] = {name if key == before else key: value for key, value in settings["digests"].items()}
     write_json(folder / "cohort.json", settings)
     reconstruct(folder, place / "out", shape=world.shape)
-    config = ExaminationConfig(slice_spacing_mm=10.0)
-    return examine_all(cohort_hearts(Cohort(folder))[:1], place / "out" / "records", config, workers=1)
+    config = MeasurementConfig(slice_spacing_mm=10.0)
+    return measure_all(cohort_hearts(Cohort(folder))[:1], place / "out" / "records", config, workers=1)
 
 
 def _output(world: World, name: str, place: Path) -> object:

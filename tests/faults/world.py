@@ -13,8 +13,8 @@ import torch
 from cardiomorph.anatomy import GROUPS
 from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
-from cardiomorph.evaluation.examination import ExaminationConfig, Record, examine_all
-from cardiomorph.evaluation.hearts import cohort_hearts
+from cardiomorph.evaluation.heart_files import cohort_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, Record, measure_all
 from cardiomorph.files import digest, write_json, write_text
 from cardiomorph.files.leftovers import is_leftover
 from cardiomorph.latent.atlas import Atlas
@@ -22,9 +22,9 @@ from cardiomorph.models.checkpoint import save_model
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.report.card import pack
 from cardiomorph.report.evaluation import evaluate
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
+from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.export import export
-from cardiomorph.synthesis.pipeline import recreate, synthesize
 from cardiomorph.synthesis.reconstruct import reconstruct
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.training.augmentation import AugmentationConfig
@@ -81,8 +81,8 @@ def make_world(root: Path) -> World:
 
 def examined(cohort: Cohort, folder: Path) -> tuple[list[Record], dict[str, str]]:
     """Records of two hearts."""
-    config = ExaminationConfig(slice_spacing_mm=10.0)
-    return examine_all(cohort_hearts(cohort, cohort.ids()[:2]), folder / "own", config, workers=1)
+    config = MeasurementConfig(slice_spacing_mm=10.0)
+    return measure_all(cohort_hearts(cohort, cohort.ids()[:2]), folder / "own", config, workers=1)
 
 
 @dataclass(frozen=True)

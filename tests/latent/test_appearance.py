@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardiomorph.latent.appearance import MAX_FACTORS, appearance_statistics, styles_along
+from cardiomorph.latent.appearance import MAX_FACTORS, appearance_statistics, vary_styles
 
 
 def looks(n, rank=3, noise=0.0, seed=0):
@@ -106,14 +106,14 @@ def test_no_subject_is_a_factor():
 @given(st.integers(1, 40))
 def test_one_appearance_for_all_slices_is_their_mean(n):
     codes = np.random.default_rng(n).normal(size=(n, 3))
-    np.testing.assert_array_equal(styles_along(codes, "slice"), codes.astype(np.float32))
-    np.testing.assert_allclose(styles_along(codes, "mean"), np.broadcast_to(codes.mean(axis=0), codes.shape), atol=1e-6)
+    np.testing.assert_array_equal(vary_styles(codes, "slice"), codes.astype(np.float32))
+    np.testing.assert_allclose(vary_styles(codes, "mean"), np.broadcast_to(codes.mean(axis=0), codes.shape), atol=1e-6)
 
 
 def test_smooth_keeps_what_is_slow_and_drops_what_is_fast():
     place = (np.arange(32) + 0.5) / 32
     slow, fast = np.cos(np.pi * 2 * place)[:, None], np.cos(np.pi * 20 * place)[:, None]
-    np.testing.assert_allclose(styles_along(1.0 + slow + fast, "smooth"), 1.0 + slow, atol=1e-6)
+    np.testing.assert_allclose(vary_styles(1.0 + slow + fast, "smooth"), 1.0 + slow, atol=1e-6)
 
 
 @given(st.lists(st.floats(0, 0.1), min_size=2, max_size=60))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_spade import heart, noise
 
 from cardiomorph.models import painter as module
-from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, folded
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, fold_batch_norms
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 
@@ -93,7 +93,7 @@ def test_a_folded_shape_model_is_the_same_model(seed):
     for _ in range(3):
         model.decode(model.encode(torch.rand(4, 4, 32, 32)).mean)
     model.eval()
-    ready, codes, pictures = folded(model), torch.randn(5, 4), torch.rand(5, 4, 32, 32)
+    ready, codes, pictures = fold_batch_norms(model), torch.randn(5, 4), torch.rand(5, 4, 32, 32)
     torch.testing.assert_close(ready.decode(codes), model.decode(codes), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ready.encode(pictures).mean, model.encode(pictures).mean, rtol=1e-4, atol=1e-5)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in ready.modules())

@@ -11,7 +11,7 @@ from cardiomorph.files import digest, read_json, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model
 from cardiomorph.report.card import pack, shown, summary
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
 
 FACTS = {
     "name": "tiny",

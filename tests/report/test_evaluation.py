@@ -16,7 +16,7 @@ from cardiomorph.evaluation import examination
 from cardiomorph.evaluation.verdict import Verdict
 from cardiomorph.files import read_csv
 from cardiomorph.report.evaluation import evaluate
-from cardiomorph.report.page import Section, folded, page, preformatted, table, verdict_table
+from cardiomorph.report.page import Section, collapsible, page, preformatted, table, verdict_table
 from cardiomorph.report.paper_sections import draw_section
 from conftest import to_mnms_codes
 
@@ -230,7 +230,9 @@ def test_whatever_a_page_is_given_stays_text():
     evil = "<script>alert(1)</script>\"'"
     sections = [
         Section(
-            evil, evil, table=table([evil], [[evil, evil]]) + folded(evil, preformatted(evil)) + table([], [[evil]])
+            evil,
+            evil,
+            table=table([evil], [[evil, evil]]) + collapsible(evil, preformatted(evil)) + table([], [[evil]]),
         ),
     ]
     text = page(evil, verdict_table([Verdict(evil, "inside", evil)]), sections, {})

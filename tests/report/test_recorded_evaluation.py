@@ -20,7 +20,7 @@ from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 from cardiomorph.report.evaluation import evaluate
-from cardiomorph.synthesis.build import build_atlas
+from cardiomorph.synthesis.atlas_building import build_atlas
 from conftest import hearts_of, write_acdc_subject
 
 RECORDED = Path(__file__).with_name("recorded_evaluation.json")

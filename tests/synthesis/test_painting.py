@@ -12,8 +12,8 @@ from cardiomorph.anatomy import PHASES
 from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
-from cardiomorph.synthesis.engine import draw_heart, image_slices, label_slices
-from cardiomorph.synthesis.painting import MAX_STRENGTH, NOISE_SHARE, grain_strength, paint, strength_for
+from cardiomorph.synthesis.heart_synthesis import draw_heart, image_slices, label_slices
+from cardiomorph.synthesis.painting import MAX_STRENGTH, NOISE_SHARE, noise_strength, paint, strength_for
 from cardiomorph.synthesis.request import SynthesisRequest, jobs
 
 SHAPE = (6, 96, 96)
@@ -73,7 +73,7 @@ def test_a_heart_is_as_noisy_as_was_drawn_for_its_parent():
     tried = 0
     for job in jobs(request, atlas):
         drawn = draw_heart(atlas, job.model_copy(update={"severity": 0.0}))
-        strength = grain_strength(atlas, job.source, job.seed)
+        strength = noise_strength(atlas, job.source, job.seed)
         images = [image_slices(atlas, drawn, phase, label_slices(atlas, drawn, phase)) for phase in PHASES]
         found = np.mean([noise_level(image) for image in np.concatenate(images)])
         wanted = NOISE_SHARE * drawn.parent.noise

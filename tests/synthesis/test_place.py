@@ -11,9 +11,9 @@ from cardiomorph.data.cohort import Cohort, prepare_cohort
 from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
-from cardiomorph.synthesis.build import parents_of
-from cardiomorph.synthesis.engine import synthesize_heart
-from cardiomorph.synthesis.pipeline import write_heart
+from cardiomorph.synthesis.atlas_building import parents_of
+from cardiomorph.synthesis.batch_synthesis import write_heart
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.request import SynthesisRequest, jobs
 from cardiomorph.volume import Volume, read_nifti, write_nifti
 

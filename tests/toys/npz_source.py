@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume
 
 EXPECTED = "a folder of .npz files"
-THEIRS: Codes = {10: 1, 20: 2, 30: 3}
+THEIRS: LabelCodes = {10: 1, 20: 2, 30: 3}
 
 
 def recognises(folder: Path) -> bool:
@@ -24,7 +24,7 @@ def find(folder: Path) -> list[Entry]:
     return [Entry(p.stem, folder, (p,), partial(read, p), p) for p in sorted(folder.glob("*.npz"))]
 
 
-def read(path: Path, codes: Codes | None = None) -> Subject:
+def read(path: Path, codes: LabelCodes | None = None) -> Subject:
     frames, problems = {}, []
     with np.load(path) as stored:
         spacing = tuple(stored["spacing_mm"].tolist())

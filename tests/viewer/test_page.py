@@ -16,10 +16,10 @@ from serving import served
 
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas, shipped_atlases
-from cardiomorph.synthesis.engine import synthesize_heart
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.server import PAGE, create_app
-from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.session import Choice, Session
 
 pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
 WAIT_MS = 60_000
@@ -35,8 +35,8 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def shipped():
-    """The stage of a model that ships."""
-    return Stage(Atlas(find_atlas("acdc-small")))
+    """The session of a model that ships."""
+    return Session(Atlas(find_atlas("acdc-small")))
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,19 @@ from fastapi.testclient import TestClient
 from cardiomorph.cli import app
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
-from cardiomorph.synthesis.engine import synthesize_heart
-from cardiomorph.synthesis.pipeline import recreate
-from cardiomorph.viewer.pages import PAGE
+from cardiomorph.synthesis.batch_synthesis import recreate
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
+from cardiomorph.viewer.page_files import PAGE
+from cardiomorph.viewer.schemas import atlas_facts
 from cardiomorph.viewer.server import create_app
-from cardiomorph.viewer.stage import Choice, Stage
-from cardiomorph.viewer.wire import atlas_facts
+from cardiomorph.viewer.session import Choice, Session
 
 CHOICE = {"target": "DCM", "severity": 0.7, "seed": 3}
 
 
 @pytest.fixture(scope="module")
 def client(atlas):
-    return TestClient(create_app(Stage(atlas)))
+    return TestClient(create_app(Session(atlas)))
 
 
 def unpacked(text, shape):
@@ -98,7 +98,7 @@ def test_a_bad_parameter_is_a_422_that_says_why(change, words, client):
 
 
 def test_a_server_with_a_token_answers_nobody_without_it(atlas):
-    client = TestClient(create_app(Stage(atlas), token="s3cret"))
+    client = TestClient(create_app(Session(atlas), token="s3cret"))
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         assert client.get("/api/atlas", headers=headers).status_code == 401
         assert client.post("/api/scene", json=CHOICE, headers=headers).status_code == 401
@@ -106,11 +106,11 @@ def test_a_server_with_a_token_answers_nobody_without_it(atlas):
 
 
 def test_the_token_is_asked_for_before_a_body_is_read(atlas):
-    client = TestClient(create_app(Stage(atlas), token="s3cret"))
+    client = TestClient(create_app(Session(atlas), token="s3cret"))
     answer = client.post("/api/scene", content=b"{" * 1000, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert "HTTPBearer" in client.get("/openapi.json").json()["components"]["securitySchemes"]
-    assert "securitySchemes" not in TestClient(create_app(Stage(atlas))).get("/openapi.json").json()["components"]
+    assert "securitySchemes" not in TestClient(create_app(Session(atlas))).get("/openapi.json").json()["components"]
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -182,10 +182,10 @@ def test_the_page_has_the_length_that_it_says_and_the_coding_that_was_asked_for(
 
 def test_it_says_whose_hearts_the_reference_is_made_of(atlas):
     kinds = {
-        name: atlas_facts(Stage(Atlas(folder)), {}, report=False).kind for name, folder in shipped_atlases().items()
+        name: atlas_facts(Session(Atlas(folder)), {}, report=False).kind for name, folder in shipped_atlases().items()
     }
     assert kinds == {"acdc-small": "patients", "phantom-small": "phantom"}
-    assert atlas_facts(Stage(atlas), {}, report=False).kind == "unknown"
+    assert atlas_facts(Session(atlas), {}, report=False).kind == "unknown"
 
 
 def test_stroke_volumes_are_weighed_against_each_other(client):
@@ -274,15 +274,15 @@ def test_a_strip_is_a_picture(client):
 def test_a_report_is_served_where_one_was_opened_and_nothing_beside_it(atlas, tmp_path):
     (tmp_path / "report.html").write_text("<p>verdict</p>")
     (tmp_path / "secret.txt").write_text("secret")
-    client = TestClient(create_app(Stage(atlas), report=tmp_path / "report.html"))
+    client = TestClient(create_app(Session(atlas), report=tmp_path / "report.html"))
     assert client.get("/api/report").text == "<p>verdict</p>"
     for path in ("/api/secret.txt", "/secret.txt", "/assets/../../server.py", "/%2e%2e/server.py", "//etc/passwd"):
         assert client.get(path).status_code == 404
-    assert TestClient(create_app(Stage(atlas))).get("/api/report").status_code == 422
+    assert TestClient(create_app(Session(atlas))).get("/api/report").status_code == 422
 
 
 def test_a_server_for_this_machine_refuses_foreign_names(atlas):
-    client = TestClient(create_app(Stage(atlas), hosts=("127.0.0.1", "localhost")))
+    client = TestClient(create_app(Session(atlas), hosts=("127.0.0.1", "localhost")))
     assert client.get("/api/atlas", headers={"host": "evil.example"}).status_code == 400
     assert client.get("/api/atlas", headers={"host": "localhost:8765"}).status_code == 200
 

@@ -35,7 +35,7 @@ from cardiomorph.data.prepare import (
 from cardiomorph.data.slices import Slices
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.splits import Split, split_subjects
-from cardiomorph.data.subject import Codes
+from cardiomorph.data.subject import LabelCodes
 from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
@@ -233,7 +233,7 @@ class _Outcome:
     problem: str | None = None
 
 
-def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig, codes: Codes | None) -> _Outcome:
+def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig, codes: LabelCodes | None) -> _Outcome:
     try:
         subject = entry.load(codes)
         prepared = prepare_subject(subject, config)
@@ -261,7 +261,7 @@ def prepare_cohort(
     *,
     source_format: str = "auto",
     config: PreparationConfig | None = None,
-    codes: Codes | None = None,
+    codes: LabelCodes | None = None,
     heldout: float = 0.2,
     seed: int = 0,
     skip_bad: bool = False,
@@ -339,7 +339,7 @@ def _run(
     entries: Sequence[Entry],
     folder: Path,
     config: PreparationConfig,
-    codes: Codes | None,
+    codes: LabelCodes | None,
     skip_bad: bool,
     workers: int,
 ) -> list[_Outcome]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cardiomorph.anatomy import PHASES
 from cardiomorph.checks import checked_name
 from cardiomorph.data.heart_check import base_first, doubts, refusals
-from cardiomorph.data.subject import Codes, Subject, checked_group
+from cardiomorph.data.subject import LabelCodes, Subject, checked_group
 from cardiomorph.errors import CardiomorphError
 
 
@@ -28,10 +28,10 @@ class Entry:
     id: str
     folder: Path
     files: tuple[Path, ...]
-    read: Callable[[Codes | None], Subject]
+    read: Callable[[LabelCodes | None], Subject]
     group_from: Path
 
-    def load(self, codes: Codes | None = None) -> Subject:
+    def load(self, codes: LabelCodes | None = None) -> Subject:
         """The whole subject: both phases, a known group, and a heart.
 
         Args:
@@ -46,7 +46,7 @@ class Entry:
             raise CardiomorphError(f"{self.id} has no {' and no '.join(missing)}", where=self.folder)
         return replace(subject, group=checked_group(subject, self.group_from))
 
-    def load_present(self, codes: Codes | None = None) -> Subject:
+    def load_present(self, codes: LabelCodes | None = None) -> Subject:
         """What a data set has of the subject: one phase is enough, and the group may be unknown.
 
         A synthetic subject's codes are known, and an evaluation says how good a heart it is: here it is only doubted.
@@ -56,7 +56,7 @@ class Entry:
         """
         return self._present(codes, partial=codes is not None)
 
-    def _present(self, codes: Codes | None, *, partial: bool) -> Subject:
+    def _present(self, codes: LabelCodes | None, *, partial: bool) -> Subject:
         subject = self.load_readable(codes)
         if subject.problems:
             raise CardiomorphError(subject.problems[0])
@@ -65,7 +65,7 @@ class Entry:
             raise CardiomorphError(f"{self.id}: {reasons[0]}", where=self.folder)
         return replace(subject, doubts=(*subject.doubts, *reasons))
 
-    def load_readable(self, codes: Codes | None = None) -> Subject:
+    def load_readable(self, codes: LabelCodes | None = None) -> Subject:
         """What can be read of the subject, even if it is no heart: for judging what a generator made.
 
         Raises:

@@ -50,7 +50,7 @@ class Grid:
     rotation_deg: float
 
 
-def _turned(vector: Point, degrees: float) -> Point:
+def _rotated(vector: Point, degrees: float) -> Point:
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return cos * vector[0] - sin * vector[1], sin * vector[0] + cos * vector[1]
 
@@ -101,8 +101,8 @@ class Geometry(BaseModel):
         """
         crop, (dx, dy) = self.crop, self.source_spacing_mm[:2]
         along, across = (
-            _turned((crop.spacing_mm[0], 0.0), crop.rotation_deg),
-            _turned((0.0, crop.spacing_mm[1]), crop.rotation_deg),
+            _rotated((crop.spacing_mm[0], 0.0), crop.rotation_deg),
+            _rotated((0.0, crop.spacing_mm[1]), crop.rotation_deg),
         )
         step = length_mm / n_slices / self.slice_spacing_mm(phase)
         to_source = np.array(
@@ -119,7 +119,7 @@ class Geometry(BaseModel):
     def crop(self) -> Grid:
         """The crop's pixels in the source's own axes."""
         half = 0.5 * (self.size - 1) * self.spacing_mm
-        corner = _turned((-half, -half), self.rotation_deg)
+        corner = _rotated((-half, -half), self.rotation_deg)
         origin = (self.centre_mm[0] + corner[0], self.centre_mm[1] + corner[1])
         return Grid((self.size, self.size), (self.spacing_mm, self.spacing_mm), origin, self.rotation_deg)
 
@@ -177,7 +177,7 @@ _INTERPOLATOR = {"label": sitk.sitkLabelLinear, "image": sitk.sitkLinear}
 
 def _on_grid(image: sitk.Image | sitk.ResampleImageFilter, grid: Grid, prefix: str) -> None:
     """Places a SimpleITK image, or a resampler's output. SimpleITK orders axes (y, x, slice)."""
-    cos, sin = _turned((1.0, 0.0), grid.rotation_deg)
+    cos, sin = _rotated((1.0, 0.0), grid.rotation_deg)
     getattr(image, f"Set{prefix}Spacing")((grid.spacing_mm[1], grid.spacing_mm[0], 1.0))
     getattr(image, f"Set{prefix}Origin")((grid.origin_mm[1], grid.origin_mm[0], 0.0))
     getattr(image, f"Set{prefix}Direction")((cos, sin, 0.0, -sin, cos, 0.0, 0.0, 0.0, 1.0))
@@ -326,7 +326,7 @@ def _share_outside_crop(label: Volume, geometry: Geometry) -> float:
     where = np.argwhere((label.array > 0).any(axis=2))
     weight = (label.array > 0).sum(axis=2)[tuple(where.T)]
     x, y = (where * label.spacing_mm[:2] - geometry.centre_mm).T
-    along, across = _turned((x, y), -geometry.rotation_deg)
+    along, across = _rotated((x, y), -geometry.rotation_deg)
     half = 0.5 * geometry.size * geometry.spacing_mm
     held = (np.abs(along) <= half) & (np.abs(across) <= half)
     return 1.0 - float(weight[held].sum() / weight.sum())

@@ -75,11 +75,11 @@ def checked_group(subject: Subject, where: Path) -> Group:
     return subject.group  # type: ignore[return-value]
 
 
-Codes = Mapping[int, int]
+LabelCodes = Mapping[int, int]
 """Another labelling's codes -> ours (0 background, 1 RV cavity, 2 LV myocardium, 3 LV cavity)."""
 
 
-def recoded(array: NDArray[np.integer], codes: Codes) -> NDArray[np.integer]:
+def recoded(array: NDArray[np.integer], codes: LabelCodes) -> NDArray[np.integer]:
     """Labels with their codes translated; codes that are not listed stay as they are."""
     result = array.astype(np.int64)
     for theirs, ours in codes.items():
@@ -87,7 +87,7 @@ def recoded(array: NDArray[np.integer], codes: Codes) -> NDArray[np.integer]:
     return result
 
 
-def checked_label(label: Volume, where: Path, codes: Codes | None = None) -> Volume:
+def checked_label(label: Volume, where: Path, codes: LabelCodes | None = None) -> Volume:
     """``label`` as uint8, if it is a label map of a heart.
 
     Args:

@@ -13,7 +13,7 @@ from cardiomorph.anatomy import PHASES
 from cardiomorph.evaluation import fidelity
 from cardiomorph.evaluation.consistency import thinned
 from cardiomorph.evaluation.features import Extractor, segmented
-from cardiomorph.evaluation.hearts import Heart
+from cardiomorph.evaluation.heart_files import LoadedHeart
 from cardiomorph.models.segmenter import Segmenter
 
 _BATCH = 16
@@ -46,7 +46,7 @@ class HeartView:
     """
 
     def __init__(
-        self, heart: Heart, slice_spacing_mm: float, segmenter: Segmenter | None, imagenet: Extractor | None
+        self, heart: LoadedHeart, slice_spacing_mm: float, segmenter: Segmenter | None, imagenet: Extractor | None
     ) -> None:
         self.heart = heart
         self.slice_spacing_mm = slice_spacing_mm

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiomorph.anatomy import GROUPS
-from cardiomorph.evaluation.hearts import UNKNOWN_GROUP
+from cardiomorph.evaluation.heart_files import UNKNOWN_GROUP
 from cardiomorph.evaluation.record import Record
 
 

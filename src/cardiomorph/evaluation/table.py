@@ -14,7 +14,7 @@ from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.sources.images import stem_of
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
 from cardiomorph.files import write_csv
@@ -36,7 +36,7 @@ def subject_row(subject: Subject | PreparedSubject) -> Row:
     return {"subject": subject.id, "group": subject.group, **measures}
 
 
-def measure_folder(folder: Path, codes: Codes | None = None) -> list[Row]:
+def measure_folder(folder: Path, codes: LabelCodes | None = None) -> list[Row]:
     """Measures of a data set in a known layout, a prepared cohort, a synthesis, or one label NIfTI (as ED).
 
     A heart may have one phase only and an unknown group. What cannot be read or is no heart is named on the terminal
@@ -60,23 +60,23 @@ def measure_folder(folder: Path, codes: Codes | None = None) -> list[Row]:
     return rows
 
 
-def _single(path: Path, codes: Codes | None) -> Subject:
+def _single(path: Path, codes: LabelCodes | None) -> Subject:
     """One label file as the ED of a heart of no known group."""
 
-    def read(given: Codes | None) -> Subject:
+    def read(given: LabelCodes | None) -> Subject:
         return Subject(stem_of(path), "", {"ED": Frame(checked_label(read_nifti(path), path, given))})
 
     return Entry(stem_of(path), path, (path,), read, path).load_present(codes)
 
 
-def _cohort_rows(folder: Path, codes: Codes | None) -> list[Row]:
+def _cohort_rows(folder: Path, codes: LabelCodes | None) -> list[Row]:
     if codes:
         raise CardiomorphError("is a prepared cohort: its labels have our codes", where=folder, fix="Omit --labels")
     cohort = Cohort(folder)
     return [subject_row(subject) for subject in _loaded([partial(cohort.load, name) for name in cohort.ids()])]
 
 
-def _source_rows(folder: Path, codes: Codes | None) -> list[Row]:
+def _source_rows(folder: Path, codes: LabelCodes | None) -> list[Row]:
     loads = [partial(entry.load_present, codes) for entry in find_subjects(folder)[1]]
     rows: list[Row] = []
     said: list[tuple[str, Sequence[str]]] = []
@@ -101,7 +101,7 @@ def _say_doubts(doubts: Sequence[tuple[str, Sequence[str]]]) -> None:
         say(line)
 
 
-def write_measures(folder: Path, output: Path, codes: Codes | None = None) -> list[Row]:
+def write_measures(folder: Path, output: Path, codes: LabelCodes | None = None) -> list[Row]:
     """`measure_folder` into a CSV file; an empty cell is a measure that cannot be had."""
     if Path(output).exists() and Path(output).suffix.lower() != ".csv":
         raise CardiomorphError("exists and is no CSV file", where=output, fix="Choose another output")

@@ -21,24 +21,24 @@ from cardiomorph.anatomy import PHASES, Phase
 
 Styles = Mapping[Phase, NDArray[np.float32]]
 """By phase, (32, style_dims) codes along the axis."""
-Along = Literal["slice", "smooth", "mean"]
+StyleVariation = Literal["slice", "smooth", "mean"]
 MAX_FACTORS = 16
 _DECILES = np.linspace(0.0, 1.0, 11)
 _WAVES = 4
 _VARIANCE_KEPT = 0.95
 
 
-def styles_along(codes: NDArray[np.floating], along: Along) -> NDArray[np.float32]:
+def vary_styles(codes: NDArray[np.floating], variation: StyleVariation) -> NDArray[np.float32]:
     """How (n, style_dims) codes change along the axis.
 
     Args:
-        along: "slice" leaves every slice its own (the paper); "smooth" keeps the four slowest cosine waves, so that
+        variation: "slice" leaves every slice its own (the paper); "smooth" keeps the four slowest cosine waves, so that
             neighbours share what they have in common; "mean" gives all slices one appearance.
     """
-    if along == "slice":
+    if variation == "slice":
         return np.asarray(codes, np.float32)
     waves = dct(np.asarray(codes, float), axis=0, norm="ortho")
-    waves[1 if along == "mean" else _WAVES :] = 0.0
+    waves[1 if variation == "mean" else _WAVES :] = 0.0
     return idct(waves, axis=0, norm="ortho").astype(np.float32)
 
 

@@ -26,7 +26,7 @@ from cardiomorph.latent.atlas_files import (
     Diagnostics,
     Parent,
     Sizes,
-    Surroundings,
+    TypicalSubject,
     read_appearance,
     read_description,
     read_groups,
@@ -35,7 +35,7 @@ from cardiomorph.latent.atlas_files import (
 from cardiomorph.latent.statistics import GroupStatistics
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model, model_config, model_digest
 from cardiomorph.models.image_generator import ImageGenerator, ImagePainter
-from cardiomorph.models.label_vae import LabelVAE, folded
+from cardiomorph.models.label_vae import LabelVAE, fold_batch_norms
 
 
 class Atlas:
@@ -47,7 +47,7 @@ class Atlas:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.grain_found: dict[tuple[str, int], float] = {}
+        self.noise_strengths: dict[tuple[str, int], float] = {}
         self.adopted: set[str] = set()
         settle(self.folder.parent)
         if not (self.folder / ATLAS).is_file():
@@ -108,7 +108,7 @@ class Atlas:
     @cached_property
     def shape_model(self) -> LabelVAE:
         """The shape model, its batch norms folded into its convolutions."""
-        return folded(load_shape_model(self.folder / "shape"))
+        return fold_batch_norms(load_shape_model(self.folder / "shape"))
 
     @cached_property
     def image_model(self) -> ImageGenerator:
@@ -143,12 +143,12 @@ class Atlas:
         return Diagnostics.model_validate(self.description["diagnostics"])
 
     @cached_property
-    def surroundings(self) -> Surroundings | None:
+    def surroundings(self) -> TypicalSubject | None:
         """What virtual parents are set into; None in an atlas older than they are."""
         found = self.description["surroundings"]
         if found is None:
             return None
-        surroundings = Surroundings.model_validate(found)
+        surroundings = TypicalSubject.model_validate(found)
         self.sizes.check_pixels(surroundings.size, self.folder / ATLAS)
         return surroundings
 

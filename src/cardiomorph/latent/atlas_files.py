@@ -82,7 +82,7 @@ class Parent:
         return content.hexdigest()
 
 
-class Surroundings(BaseModel):
+class TypicalSubject(BaseModel):
     """What a heart that nobody has is set into: medians over a cohort's healthy training subjects."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -162,7 +162,7 @@ class _Description(BaseModel):
     phases: tuple[Phase, ...] = PHASES
     shared: bool = False
     cohort: str | None = None
-    surroundings: Surroundings | None = None
+    surroundings: TypicalSubject | None = None
     diagnostics: Diagnostics | None = None
 
 

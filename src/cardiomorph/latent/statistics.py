@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.latent.correlation import Matrix, kendall_matrix
-from cardiomorph.latent.trajectory import Codes, Trajectory
+from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 
 @dataclass(frozen=True)
 class PhaseStatistics:
     """One group in one phase (the paper, section 2.4): elementwise over subjects, each (32, n_z)."""
 
-    mean: Codes
-    sd: Codes
-    minimum: Codes
-    maximum: Codes
+    mean: LatentCodes
+    sd: LatentCodes
+    minimum: LatentCodes
+    maximum: LatentCodes
     kendall: Matrix
     """Rank correlation between latent dimensions over all slices of the group, (n_z, n_z)."""
 

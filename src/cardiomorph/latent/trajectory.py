@@ -19,7 +19,7 @@ from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.models.label_vae import LabelVAE, one_hot
 
 N_SLICES = 32
-Codes = NDArray[np.float64]
+LatentCodes = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Trajectory:
         length_mm: by phase, how far the slices reach along the long axis.
     """
 
-    codes: Mapping[Phase, Codes]
+    codes: Mapping[Phase, LatentCodes]
     length_mm: Mapping[Phase, float]
 
 
@@ -57,7 +57,7 @@ def equalise(values: NDArray[np.floating], n: int = N_SLICES) -> NDArray[np.floa
 
 
 @torch.inference_mode()
-def encode_labels(model: LabelVAE, labels: NDArray[np.uint8]) -> Codes:
+def encode_labels(model: LabelVAE, labels: NDArray[np.uint8]) -> LatentCodes:
     """Posterior means of (n, size, size) label slices, (n, n_z)."""
     device = next(model.parameters()).device
     tensor = torch.from_numpy(np.ascontiguousarray(labels)).to(device)

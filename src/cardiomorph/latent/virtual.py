@@ -13,7 +13,7 @@ import numpy as np
 from cardiomorph.anatomy import HEALTHY
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.latent.atlas import Atlas, Parent, Surroundings
+from cardiomorph.latent.atlas import Atlas, Parent, TypicalSubject
 from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.statistics import unpack
 from cardiomorph.latent.trajectory import Trajectory
@@ -73,7 +73,7 @@ def virtual_parent(atlas: Atlas, number: int, seed: int) -> Parent:
     )
 
 
-def _geometry(surroundings: Surroundings, trajectory: Trajectory) -> Geometry:
+def _geometry(surroundings: TypicalSubject, trajectory: Trajectory) -> Geometry:
     """The crop itself as the source grid, with the cohort's typical distance between slices."""
     half = 0.5 * (surroundings.size - 1) * surroundings.spacing_mm
     n_slices = max(1, round(trajectory.length_mm["ED"] / surroundings.slice_spacing_mm))

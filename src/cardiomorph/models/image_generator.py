@@ -37,7 +37,7 @@ class GeneratorConfig(Protocol):
 
     @property
     def noise(self) -> bool:
-        """Whether it takes noise to paint an image's grain with."""
+        """Whether it takes noise to paint an image's own with."""
         ...
 
 
@@ -53,7 +53,7 @@ class ImagePainter(Protocol):
         Args:
             style: (n, style_dims) appearance codes.
             labels: (n, size, size) integers.
-            noise: (n, 1, size, size) standard normal, where the generator takes it; None paints without grain.
+            noise: (n, 1, size, size) standard normal, where the generator takes it; None paints without.
 
         Returns:
             (n, 1, size, size) in [-1, 1]. An image depends on its own inputs only, not on what was painted before.

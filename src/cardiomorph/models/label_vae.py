@@ -108,7 +108,7 @@ class LabelVAE(nn.Module):
         return self.head(x)
 
 
-def folded(model: LabelVAE) -> LabelVAE:
+def fold_batch_norms(model: LabelVAE) -> LabelVAE:
     """A copy for use, not for training: every batch norm is part of the convolution before it. Same results."""
     ready = copy.deepcopy(model).eval()
     for module in ready.modules():

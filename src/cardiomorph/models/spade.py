@@ -128,12 +128,13 @@ class SpadeBlock(nn.Module):
     """Two SPADE, LeakyReLU, convolution steps around a shortcut.
 
     White noise may be added between the two, scaled channel by channel (Karras et al., CVPR 2019): a label and a
-    style do not decide an image's grain, and a generator without a source of it paints none.
+    style do not decide an image's noise, and a generator without a source of it paints none.
     """
 
     def __init__(self, channels_in: int, channels_out: int, hidden: int, noise: bool, classes: int) -> None:
         super().__init__()
         middle = min(channels_in, channels_out)
+        # How strong the noise is in each channel; the name stands in weights that are out.
         self.grain = nn.Parameter(torch.zeros(1, middle, 1, 1)) if noise else None
         self.spade_0, self.spade_1 = Spade(channels_in, hidden, classes), Spade(middle, hidden, classes)
         self.conv_0 = _normed(nn.Conv2d(channels_in, middle, 3, 1, 1))

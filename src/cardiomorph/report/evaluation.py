@@ -1,4 +1,4 @@
-"""`cardiomorph evaluate`: examine hearts, summarise, and write metrics, tables and the report."""
+"""`cardiomorph evaluate`: measure hearts, summarise, and write metrics, tables and the report."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.data.subject import Codes
+from cardiomorph.data.subject import LabelCodes
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import AREAS, Area
 from cardiomorph.evaluation.areas.function import Function
-from cardiomorph.evaluation.examination import ExaminationConfig, examine_all
 from cardiomorph.evaluation.function import MEASURE_COLUMNS
-from cardiomorph.evaluation.hearts import HeartFile, cohort_hearts, folder_hearts
+from cardiomorph.evaluation.heart_files import HeartFile, cohort_hearts, folder_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, measure_all
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.record import Record
 from cardiomorph.evaluation.summary import Metrics
@@ -73,7 +73,7 @@ def evaluate(
     atlas: Path | None = None,
     segmenter: Path | None = None,
     compare: Sequence[Path] = (),
-    codes: Codes | None = None,
+    codes: LabelCodes | None = None,
     fail_if: Sequence[str] = (),
     seed: int = 0,
     workers: int = 2,
@@ -107,7 +107,7 @@ def evaluate(
     conditions = [Condition.parse(text) for text in fail_if]
     names = _set_names([synth, *map(Path, compare)])
     files = [folder_hearts(folder, cohort.config, codes) for folder in (synth, *map(Path, compare))]
-    config = ExaminationConfig(
+    config = MeasurementConfig(
         slice_spacing_mm=_typical_spacing_mm(cohort), segmenter=segmenter, imagenet=imagenet_available()
     )
     asked = synth / "synthesis.json"
@@ -116,17 +116,17 @@ def evaluate(
     # The first set alone is asked what it owes to its atlas.
     areas = [*AREAS, Identity(found, why, cohort, _request(settings).sampler), Swap(found, segmenter, cohort)]
     records = ensure_folder(output / RECORDS)
-    real, real_left_out = examine_all(
-        cohort_hearts(cohort), records / "real", config, workers=workers, title="examining real hearts"
+    real, real_left_out = measure_all(
+        cohort_hearts(cohort), records / "real", config, workers=workers, title="measuring real hearts"
     )
     split = {row["subject"]: row["split"] for row in cohort.rows}
-    examined = [
-        _examined(name, hearts, records / f"set{number}", config, workers)
+    measured = [
+        _measured(name, hearts, records / f"set{number}", config, workers)
         for number, (name, hearts) in enumerate(zip(names, files, strict=True), 1)
     ]
     sets = [
-        _summarised(one, areas if one is examined[0] else AREAS, Populations(one.records, real, split, seed))
-        for one in examined
+        _summarised(one, areas if one is measured[0] else AREAS, Populations(one.records, real, split, seed))
+        for one in measured
     ]
     metrics = _all_metrics(sets)
     judged = [one for area in areas for one in area.judge(sets[0].summaries[area.name])]
@@ -164,9 +164,9 @@ def _typical_spacing_mm(cohort: Cohort) -> float:
     return float(np.median([float(row["slice_spacing_mm"]) for row in cohort.rows]))
 
 
-def _examined(name: str, files: Sequence[HeartFile], folder: Path, config: ExaminationConfig, workers: int) -> HeartSet:
+def _measured(name: str, files: Sequence[HeartFile], folder: Path, config: MeasurementConfig, workers: int) -> HeartSet:
     """A set's records, not yet summarised."""
-    records, left_out = examine_all(files, folder, config, workers=workers, title=f"examining {name}")
+    records, left_out = measure_all(files, folder, config, workers=workers, title=f"measuring {name}")
     if not records:
         first = next(iter(left_out.values()), "it is empty")
         raise CardiomorphError(f"no heart of {name} could be read: {first}")

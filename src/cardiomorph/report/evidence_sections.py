@@ -13,20 +13,20 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import Area
 from cardiomorph.evaluation.areas.label_match import LabelMatch
 from cardiomorph.evaluation.areas.validity import INVALID_SLICES, Validity
-from cardiomorph.evaluation.hearts import HeartFile
+from cardiomorph.evaluation.heart_files import HeartFile
 from cardiomorph.evaluation.presentation import Presentation, Side, Table
 from cardiomorph.evaluation.record import Record
 from cardiomorph.evaluation.summary import Metrics, Summary, metrics_of, missing_of
 from cardiomorph.report import evidence_figures, figures
 from cardiomorph.report.figures import Picture
-from cardiomorph.report.page import Section, folded, table
+from cardiomorph.report.page import Section, collapsible, table
 
 _SHOWN_SLICES = 12
 
 
 @dataclass(frozen=True)
 class HeartSet:
-    """A synthetic set, examined: its name, files, records, what could not be read, and what every area found in it."""
+    """A synthetic set, measured: its name, files, records, what could not be read, and what every area found in it."""
 
     name: str
     files: Mapping[str, HeartFile]
@@ -59,7 +59,7 @@ def _rendered(shown: Presentation) -> Section:
 
 def _table(data: Table) -> Markup:
     rows = table(data.header, data.rows)
-    return folded(data.behind, rows) if data.behind else rows
+    return collapsible(data.behind, rows) if data.behind else rows
 
 
 def cases_section(first: HeartSet) -> Section | None:
@@ -108,5 +108,5 @@ def missing_section(sets: Sequence[HeartSet], real_left_out: Mapping[str, str]) 
     return Section(
         "Not measured",
         "What could not be read or measured, and why.",
-        table=folded(f"{len(rows)} entries", table([], rows, cells="reason")),
+        table=collapsible(f"{len(rows)} entries", table([], rows, cells="reason")),
     )

@@ -50,7 +50,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, cells: str = 
     )
 
 
-def folded(summary: str, content: Markup) -> Markup:
+def collapsible(summary: str, content: Markup) -> Markup:
     """Content behind a line that opens it."""
     return _filled("<details><summary>{{ summary }}</summary>{{ content }}</details>", summary=summary, content=content)
 

@@ -19,10 +19,10 @@ from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.latent.virtual import parent_named
 from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
-from cardiomorph.report.page import Section, folded, table
-from cardiomorph.synthesis.engine import synthesize_heart
+from cardiomorph.report.page import Section, collapsible, table
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.morph_series import SEVERITIES
-from cardiomorph.synthesis.painting import grain_strength, paint
+from cardiomorph.synthesis.painting import noise_strength, paint
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, sources_of
 from cardiomorph.volume import Volume
 
@@ -102,8 +102,10 @@ def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
             painted = None
             if parent.styles is not None:
                 style = parent.styles[phase][middle : middle + 1]
-                grain = grain_strength(atlas, parent.id, request.seed)
-                painted = [paint(atlas.painter, style, label[None], job.grain(phase), grain)[0] for label in labels]
+                strength = noise_strength(atlas, parent.id, request.seed)
+                painted = [
+                    paint(atlas.painter, style, label[None], job.noise_rng(phase), strength)[0] for label in labels
+                ]
                 rows[f"{phase} image"] = [
                     figures.overlay(np.zeros_like(s), p) for s, p in zip(labels, painted, strict=True)
                 ]
@@ -169,7 +171,7 @@ def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
             "Diagnostics of the matrices",
             "A matrix with an eigenvalue below 1e-4 has no usable Cholesky factor; its eigenvalues are raised to that "
             "floor and the diagonal set back to one. The last column is how far that moved it.",
-            table=folded(
+            table=collapsible(
                 f"{len(rows)} matrices",
                 table(["matrix", "n", "rank", "smallest eigenvalue", "condition", "repair, Frobenius"], rows),
             ),

@@ -1,4 +1,4 @@
-"""Labels and styles become images, with as much grain as is asked for.
+"""Labels and styles become images, with as much noise as is asked for.
 
 A generator that must rebuild images learns to be quieter than they are, for noise that falls elsewhere than theirs
 costs it feature matching; and how much it adds differs with the style. So the strength of its noise is found for every
@@ -33,18 +33,18 @@ def paint(
     painter: ImagePainter,
     style: NDArray[np.float32],
     labels: NDArray[np.uint8],
-    grain: np.random.Generator | None = None,
+    rng: np.random.Generator | None = None,
     strength: float | NDArray[np.float32] = 1.0,
 ) -> NDArray[np.float32]:
     """(n, style_dims) and (n, size, size) labels -> (n, size, size) images in [-1, 1].
 
     Args:
-        grain: source of the noise that the model may add; None paints without.
+        rng: source of the noise that the model may add; None paints without.
         strength: standard deviation of that noise, of all slices or (n,) of each.
     """
     noise = None
-    if grain is not None and painter.config.noise:
-        drawn = grain.standard_normal((len(labels), 1, *labels.shape[1:]), np.float32)
+    if rng is not None and painter.config.noise:
+        drawn = rng.standard_normal((len(labels), 1, *labels.shape[1:]), np.float32)
         noise = torch.from_numpy(drawn * np.asarray(strength, np.float32).reshape(-1, 1, 1, 1))
     parts = []
     for start in range(0, len(labels), _BATCH):
@@ -54,22 +54,22 @@ def paint(
     return torch.cat(parts)[:, 0].numpy()
 
 
-def grain_strength(atlas: Atlas, source: str, seed: int) -> float:
+def noise_strength(atlas: Atlas, source: str, seed: int) -> float:
     """How strong the noise is that a parent and its diseased hearts are painted with; found once a parent.
 
     Raises:
         CardiomorphError: the atlas has no such parent.
     """
     key = source, seed
-    if key not in atlas.grain_found:
+    if key not in atlas.noise_strengths:
         parent = parent_named(atlas, source, seed)
         if parent.styles is None or parent.noise is None:
             return 1.0
         codes = np.concatenate([parent.trajectory.codes[phase][_TRIED] for phase in PHASES])
         styles = np.concatenate([parent.styles[phase][_TRIED] for phase in PHASES])
         labels = decode_labels(atlas.shape_model, codes)
-        atlas.grain_found[key] = strength_for(atlas.painter, styles, labels, NOISE_SHARE * parent.noise)
-    return atlas.grain_found[key]
+        atlas.noise_strengths[key] = strength_for(atlas.painter, styles, labels, NOISE_SHARE * parent.noise)
+    return atlas.noise_strengths[key]
 
 
 def strength_for(painter: ImagePainter, styles: NDArray[np.float32], labels: NDArray[np.uint8], noise: float) -> float:

@@ -15,7 +15,7 @@ from cardiomorph.anatomy import DISEASES, GROUPS, Phase
 from cardiomorph.checks import MAX_SEED, is_name
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files.reading import first_problem
-from cardiomorph.latent.appearance import Along
+from cardiomorph.latent.appearance import StyleVariation
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers.choice import AnySampler
 from cardiomorph.latent.samplers.population import PopulationSampler
@@ -60,7 +60,7 @@ class SynthesisRequest(BaseModel):
     sampler: AnySampler = PopulationSampler()
     slices: SliceGrid = "32"
     images: bool = True
-    styles: Along = Field("slice", description="how the appearance changes along the axis")
+    styles: StyleVariation = Field("slice", description="how the appearance changes along the axis")
     seed: int = Field(0, ge=0, le=MAX_SEED)
 
     @model_validator(mode="before")
@@ -108,7 +108,7 @@ class HeartJob(BaseModel):
     sampler: AnySampler
     slices: SliceGrid
     images: bool
-    styles: Along = "slice"
+    styles: StyleVariation = "slice"
     seed: int = Field(ge=0, le=MAX_SEED)
 
     @property
@@ -117,7 +117,7 @@ class HeartJob(BaseModel):
         suffix = "" if self.severity == 1.0 else f"_s{_digits(self.severity)}"
         return f"{self.source}_{self.target}_v{self.version:02d}{suffix}"
 
-    def grain(self, phase: Phase) -> np.random.Generator:
+    def noise_rng(self, phase: Phase) -> np.random.Generator:
         """Source of the image noise: a parent's own in each phase and version, whatever its disease."""
         return np.random.default_rng([self.seed, zlib.crc32(f"{self.source}/grain/{phase}".encode()), self.version])
 

@@ -88,9 +88,11 @@ def swap_comparisons(
         styles = model.encode_style(torch.from_numpy(images)[:, None]).numpy()
     of_style, of_label = pairs.T
     single = zip(styles[:, None], labels[:, None], images[:, None], strict=True)
-    grain = np.array([strength_for(painter, s, m, NOISE_SHARE * noise_level(i[0])) for s, m, i in single], np.float32)
+    strength = np.array(
+        [strength_for(painter, s, m, NOISE_SHARE * noise_level(i[0])) for s, m, i in single], np.float32
+    )
     swapped, unswapped = (
-        paint(painter, styles[look], labels[of_label], np.random.default_rng([seed, 1]), grain[look])
+        paint(painter, styles[look], labels[of_label], np.random.default_rng([seed, 1]), strength[look])
         for look in (of_style, of_label)
     )
     read = _read(segmenter, swapped)

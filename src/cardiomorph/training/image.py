@@ -35,10 +35,10 @@ from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.neighbourhoods import LabelMap
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
+from cardiomorph.training.configuration import configured
 from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.loop import Plan, fit, weights
 from cardiomorph.training.pictures import image_sheet
-from cardiomorph.training.presets import configured
 from cardiomorph.training.run import check_slices
 
 
@@ -60,7 +60,7 @@ class ImageTrainingConfig(BaseModel):
     )
     l1: float = Field(0.0, ge=0, le=1e6)
     l1_pool: int = Field(
-        1, ge=1, le=32, description="pixels a side averaged before the L1 loss: grain is none of its business"
+        1, ge=1, le=32, description="pixels a side averaged before the L1 loss: noise is none of its business"
     )
     style_neighbours: float = Field(
         0.0, ge=0, le=1, description="share of slices painted in a neighbouring one's style"
@@ -127,7 +127,7 @@ def neighbours(
 ) -> NDArray[np.intp]:
     """For a random share of slices another one of the same stack, one or two away; the others themselves.
 
-    A style that must do for its neighbours holds what a subject's slices have in common, not one slice's grain.
+    A style that must do for its neighbours holds what a subject's slices have in common, not one slice's noise.
     """
     u = torch.rand((2, len(indices)), generator=rng).numpy()
     offsets = np.array([-2, -1, 1, 2])[(4 * u[1]).astype(int)]

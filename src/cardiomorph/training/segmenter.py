@@ -17,11 +17,11 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import one_hot
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move, move_labels
+from cardiomorph.training.configuration import configured
 from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.image import heldout_tensors, shown_slices
 from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
-from cardiomorph.training.presets import configured
 from cardiomorph.training.run import check_slices
 from cardiomorph.training.shape import pooled_dice
 

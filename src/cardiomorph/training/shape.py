@@ -18,10 +18,10 @@ from cardiomorph.checks import MAX_SEED
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
 from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
+from cardiomorph.training.configuration import configured
 from cardiomorph.training.hardware import Hardware, Precision, this_process
 from cardiomorph.training.loop import Plan, epochs_plan, fit, weights
 from cardiomorph.training.pictures import label_sheet
-from cardiomorph.training.presets import configured
 from cardiomorph.training.run import check_slices
 
 

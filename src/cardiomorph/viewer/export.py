@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import HEALTHY
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import track
-from cardiomorph.viewer.pages import PAGE
+from cardiomorph.viewer.page_files import PAGE
 from cardiomorph.viewer.recipe import recipe
-from cardiomorph.viewer.stage import Choice, Stage
-from cardiomorph.viewer.wire import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts
+from cardiomorph.viewer.schemas import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts
+from cardiomorph.viewer.session import Choice, Session
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def frozen_page(
-    stage: Stage,
+    session: Session,
     *,
     source: str,
     seed: int = 0,
@@ -34,24 +34,24 @@ def frozen_page(
     Raises:
         CardiomorphError: the atlas has no such heart, or the page was not built.
     """
-    facts = atlas_facts(stage, {}, report=False)
+    facts = atlas_facts(session, {}, report=False)
     targets = list(targets) or facts.targets
     choices = [Choice(source=source, target=t, seed=seed, severity=s) for t in targets for s in severities]
     scenes, images, beats, recipes = {}, {}, {}, {}
     for choice in track(choices, "hearts", len(choices)):
-        key, scene = f"{choice.target}/{choice.severity:g}", stage.scene(choice)
-        scenes[key] = scene_facts(stage, choice, scene).model_dump()
-        recipes[key] = recipe(stage.atlas, choice, scene.drawn, stage.cohort).model_dump()
+        key, scene = f"{choice.target}/{choice.severity:g}", session.scene(choice)
+        scenes[key] = scene_facts(session, choice, scene).model_dump()
+        recipes[key] = recipe(session.atlas, choice, scene.drawn, session.cohort).model_dump()
         # A parent is the same on its way to any disease.
         look = key if choice.severity else HEALTHY
         if look not in images:
-            images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in stage.images(choice)]
-            beats[look] = [beat_line(moment).model_dump() for moment in stage.beat(choice, images=False)]
+            images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in session.images(choice)]
+            beats[look] = [beat_line(moment).model_dump() for moment in session.beat(choice, images=False)]
     there = {"sources": [source], "targets": targets, "samplers": [choices[0].sampler]}
-    return _folded(
+    return _single_file(
         {
             "atlas": facts.model_dump() | there,
-            "latent": latent_facts(stage).model_dump(),
+            "latent": latent_facts(session).model_dump(),
             "severities": list(severities),
             "scenes": scenes,
             "images": images,
@@ -66,7 +66,7 @@ def _coarse(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.rint((image + 1.0) * 31.5).astype(np.float32) / 31.5 - 1.0
 
 
-def _folded(frozen: dict[str, Any]) -> str:
+def _single_file(frozen: dict[str, Any]) -> str:
     """The built page with its script, style and data inside."""
     if not (PAGE / "index.html").is_file():
         raise CardiomorphError(

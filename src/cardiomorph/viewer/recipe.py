@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
-from cardiomorph.synthesis.engine import Drawn
-from cardiomorph.synthesis.pipeline import provenance_of
-from cardiomorph.viewer.stage import Choice
+from cardiomorph.synthesis.batch_synthesis import provenance_of
+from cardiomorph.synthesis.heart_synthesis import DrawnHeart
+from cardiomorph.viewer.session import Choice
 
 
 class Recipe(BaseModel):
@@ -24,7 +24,7 @@ class Recipe(BaseModel):
     provenance: dict[str, Any]
 
 
-def recipe(atlas: Atlas, choice: Choice, drawn: Drawn, cohort: Path | None = None) -> Recipe:
+def recipe(atlas: Atlas, choice: Choice, drawn: DrawnHeart, cohort: Path | None = None) -> Recipe:
     """The recipe of a heart that was drawn.
 
     Args:
@@ -63,20 +63,20 @@ def _python(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
     imports, adopt = "", ""
     if cohort:
         imports = "from cardiomorph.data.cohort import Cohort\n"
-        adopt = f"stage.adopt(parents_of(Cohort({json.dumps(str(cohort))}), stage.atlas))\n"
+        adopt = f"session.adopt(parents_of(Cohort({json.dumps(str(cohort))}), session.atlas))\n"
     return (
         f"from pathlib import Path\n\n{imports}"
         "from cardiomorph.latent.atlas import Atlas\n"
         "from cardiomorph.latent.library import find_atlas\n"
-        f"{'from cardiomorph.synthesis.build import parents_of' + chr(10) if cohort else ''}"
-        "from cardiomorph.viewer.stage import Choice, Stage\n"
+        f"{'from cardiomorph.synthesis.atlas_building import parents_of' + chr(10) if cohort else ''}"
+        "from cardiomorph.viewer.session import Choice, Session\n"
         "from cardiomorph.volume import write_nifti\n\n"
-        f"stage = Stage(Atlas(find_atlas({json.dumps(_named(atlas))})))\n{adopt}"
+        f"session = Session(Atlas(find_atlas({json.dumps(_named(atlas))})))\n{adopt}"
         f"heart = Choice(source={json.dumps(choice.source)}, target={json.dumps(choice.target)}"
         f"{', ' + given if given else ''})\n"
         'for phase in ("ED", "ES"):\n'
         '    for kind in ("label", "image"):\n'
-        "        volume = stage.volume(heart, phase, kind)\n"
+        "        volume = session.volume(heart, phase, kind)\n"
         "        if volume is not None:\n"
         '            write_nifti(Path(f"heart_{phase}_{kind}.nii.gz"), volume)\n'
     )

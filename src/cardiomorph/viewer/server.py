@@ -20,14 +20,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cardiomorph.anatomy import Phase
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.viewer.door import Door
+from cardiomorph.viewer.access import AccessControl
 from cardiomorph.viewer.headers import SafeHeaders
-from cardiomorph.viewer.pages import PAGE, PageFiles
+from cardiomorph.viewer.job_queue import Busy, Gone, JobQueue
+from cardiomorph.viewer.page_files import PAGE, PageFiles
 from cardiomorph.viewer.recipe import Recipe, recipe
-from cardiomorph.viewer.stage import Choice, Stage
-from cardiomorph.viewer.strip import strip_png
-from cardiomorph.viewer.turns import Busy, Gone, Turns
-from cardiomorph.viewer.wire import (
+from cardiomorph.viewer.schemas import (
     AtlasFacts,
     BeatLine,
     LatentFacts,
@@ -41,13 +39,15 @@ from cardiomorph.viewer.wire import (
     scene_facts,
     shape_facts,
 )
+from cardiomorph.viewer.session import Choice, Session
+from cardiomorph.viewer.strip import strip_png
 from cardiomorph.volume import write_nifti
 
 CLIENT_CLOSED = 499
 
 
 def create_app(
-    stage: Stage,
+    session: Session,
     *,
     hearts: Mapping[str, Choice] | None = None,
     report: Path | None = None,
@@ -64,45 +64,45 @@ def create_app(
             its own.
     """
     app = FastAPI(title="Cardiomorph viewer", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(Door, token=token)
+    app.add_middleware(AccessControl, token=token)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(SafeHeaders)
     _add_answers_to_errors(app)
     # The door has asked for the token already; this tells the API's description that one is needed.
-    turns, guarded = Turns(), [Depends(HTTPBearer(auto_error=False))] if token else []
+    queue, guarded = JobQueue(), [Depends(HTTPBearer(auto_error=False))] if token else []
 
     @app.get("/api/atlas", dependencies=guarded)
     def atlas() -> AtlasFacts:
         """What there is to choose from."""
-        return atlas_facts(stage, hearts or {}, report=report is not None)
+        return atlas_facts(session, hearts or {}, report=report is not None)
 
     @app.get("/api/latent", dependencies=guarded)
     def latent() -> LatentFacts:
         """The latent space as a map, and the matrices of correlations."""
-        return latent_facts(stage)
+        return latent_facts(session)
 
     @app.post("/api/labels", dependencies=guarded)
     async def labels(choice: Choice, request: Request) -> ShapeFacts:
         """Labels of both phases, as soon as they are there."""
-        return await turns.run(request, lambda: shape_facts(choice, stage.shape(choice)))
+        return await queue.run(request, lambda: shape_facts(choice, session.shape(choice)))
 
     @app.post("/api/scene", dependencies=guarded)
     async def scene(choice: Choice, request: Request) -> SceneFacts:
         """Labels of both phases and everything measured on them."""
-        return await turns.run(request, lambda: scene_facts(stage, choice, stage.scene(choice)))
+        return await queue.run(request, lambda: scene_facts(session, choice, session.scene(choice)))
 
     @app.post("/api/images", response_model=PaintedPhase, dependencies=guarded)
     async def images(choice: Choice, request: Request) -> StreamingResponse:
         """The painted phases, a JSON line each, as soon as each is done."""
-        await turns.run(request, lambda: stage.shape(choice))
-        lines = (painted_phase(phase, painted) for phase, painted in stage.images(choice))
-        return _streamed(turns, request, lines)
+        await queue.run(request, lambda: session.shape(choice))
+        lines = (painted_phase(phase, painted) for phase, painted in session.images(choice))
+        return _streamed(queue, request, lines)
 
     @app.post("/api/beat", response_model=BeatLine, dependencies=guarded)
     async def beat(choice: Choice, request: Request, images: bool = False) -> StreamingResponse:
         """The heart between ED and ES, a JSON line a moment."""
-        await turns.run(request, lambda: stage.shape(choice))
-        return _streamed(turns, request, (beat_line(frame) for frame in stage.beat(choice, images=images)))
+        await queue.run(request, lambda: session.shape(choice))
+        return _streamed(queue, request, (beat_line(frame) for frame in session.beat(choice, images=images)))
 
     @app.get("/api/volume.nii.gz", dependencies=guarded, response_class=Response)
     async def volume(
@@ -112,20 +112,22 @@ def create_app(
         request: Request,
     ) -> Response:
         """A phase's labels or image as NIfTI."""
-        content = await turns.run(request, lambda: _nifti(stage, choice, phase, kind))
+        content = await queue.run(request, lambda: _nifti(session, choice, phase, kind))
         name = f"{choice.job().name}_{phase}{'_gt' if kind == 'label' else ''}.nii.gz"
         return _download(content, "application/gzip", name)
 
     @app.get("/api/strip.png", dependencies=guarded, response_class=Response)
     async def strip(choice: Annotated[Choice, Depends(_choice)], request: Request) -> Response:
         """ED and ES, image and labels, base to apex, as a picture."""
-        content = await turns.run(request, lambda: strip_png(stage, choice))
+        content = await queue.run(request, lambda: strip_png(session, choice))
         return _download(content, "image/png", f"{choice.job().name}.png")
 
     @app.post("/api/recipe", dependencies=guarded)
     async def how(choice: Choice, request: Request) -> Recipe:
         """The command line, the Python and the provenance that make this heart again."""
-        return await turns.run(request, lambda: recipe(stage.atlas, choice, stage.shape(choice).drawn, stage.cohort))
+        return await queue.run(
+            request, lambda: recipe(session.atlas, choice, session.shape(choice).drawn, session.cohort)
+        )
 
     @app.get("/api/report", dependencies=guarded, response_class=FileResponse)
     def report_page() -> FileResponse:
@@ -178,10 +180,10 @@ def _choice(text: Annotated[str, Query(alias="choice", max_length=4000)]) -> Cho
         raise CardiomorphError(f"not a choice: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _streamed(turns: Turns, request: Request, items: Iterator[BaseModel]) -> StreamingResponse:
+def _streamed(queue: JobQueue, request: Request, items: Iterator[BaseModel]) -> StreamingResponse:
     async def lines() -> AsyncIterator[str]:
         try:
-            async for item in turns.each(request, items):
+            async for item in queue.each(request, items):
                 yield item.model_dump_json() + "\n"
         except Gone:
             return
@@ -193,8 +195,8 @@ def _download(content: bytes, kind: str, name: str) -> Response:
     return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _nifti(stage: Stage, choice: Choice, phase: Phase, kind: str) -> bytes:
-    found = stage.volume(choice, phase, kind)
+def _nifti(session: Session, choice: Choice, phase: Phase, kind: str) -> bytes:
+    found = session.volume(choice, phase, kind)
     if found is None:
         raise CardiomorphError("this atlas has no image model: there are labels only")
     with tempfile.TemporaryDirectory() as folder:

@@ -6,14 +6,14 @@ import numpy as np
 
 from cardiomorph.anatomy import GROUP_NAMES, PHASES
 from cardiomorph.report.figures import Picture, as_png, new_figure, overlay
-from cardiomorph.viewer.stage import Choice, Stage
+from cardiomorph.viewer.session import Choice, Session
 
 COLUMNS = 8
 
 
-def strip_png(stage: Stage, choice: Choice) -> bytes:
+def strip_png(session: Session, choice: Choice) -> bytes:
     """PNG of a heart: a row a phase and view, eight slices between base and apex."""
-    scene, images = stage.scene(choice), dict(stage.images(choice))
+    scene, images = session.scene(choice), dict(session.images(choice))
     rows: dict[str, list[Picture]] = {}
     for phase in PHASES:
         labels, image = scene.labels[phase], images.get(phase)

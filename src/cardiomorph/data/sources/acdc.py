@@ -14,7 +14,7 @@ from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources.clinical import body, checked_phases, frame_number, read_pairs, visible
 from cardiomorph.data.sources.images import stored
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_json, write_text
 from cardiomorph.volume import Volume, read_nifti, write_nifti
@@ -50,7 +50,7 @@ def _files(folder: Path) -> tuple[Path, ...]:
     return (*info, *visible(folder.glob("*_frame*.nii*"), folder))
 
 
-def read(folder: Path, codes: Codes | None = None) -> Subject:
+def read(folder: Path, codes: LabelCodes | None = None) -> Subject:
     """What can be read of one subject folder. Images may be absent (labels only)."""
     path = folder / _INFO
     frames: dict[Phase, Frame] = {}
@@ -127,7 +127,7 @@ def _required(info: dict[str, str], key: str, path: Path) -> str:
     return info[key]
 
 
-def _frame(folder: Path, number: int, phase: Phase, codes: Codes | None) -> Frame:
+def _frame(folder: Path, number: int, phase: Phase, codes: LabelCodes | None) -> Frame:
     stem = f"{folder.name}_frame{number:02d}"
     label_path = stored(folder, f"{stem}_gt")
     if label_path is None:

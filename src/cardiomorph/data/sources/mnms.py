@@ -22,11 +22,11 @@ from cardiomorph.data.sources.clinical import (
     without_row,
 )
 from cardiomorph.data.sources.images import stored
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_frames
 
-CODES: Codes = {1: Label.LV, 2: Label.MYOCARDIUM, 3: Label.RV}
+CODES: LabelCodes = {1: Label.LV, 2: Label.MYOCARDIUM, 3: Label.RV}
 PATHOLOGY_TO_GROUP: dict[str, Group] = {"NOR": "NOR", "DCM": "DCM", "HCM": "HCM", "ARV": "RV", "MINF": "MINF"}
 _KEY = "External code"
 EXPECTED = "M&Ms (a CSV with 'External code', and *_sa_gt.nii.gz)"
@@ -56,7 +56,7 @@ def find(folder: Path) -> list[Entry]:
 
 
 def read(
-    folders: tuple[Path, ...], row: Mapping[str, str] | None, table: ClinicalTable, codes: Codes | None = None
+    folders: tuple[Path, ...], row: Mapping[str, str] | None, table: ClinicalTable, codes: LabelCodes | None = None
 ) -> Subject:
     """What can be read of one subject."""
     code, folder = folders[0].name, folders[0]
@@ -82,7 +82,7 @@ def read(
     )
 
 
-def _frames(folder: Path, row: Mapping[str, str], table: Path, codes: Codes) -> dict[Phase, Frame]:
+def _frames(folder: Path, row: Mapping[str, str], table: Path, codes: LabelCodes) -> dict[Phase, Frame]:
     numbers = {phase: _number(row, phase, table, folder.name) for phase in PHASES}
     checked_phases(numbers, table, folder.name)
     label_path = stored(folder, f"{folder.name}_sa_gt")

@@ -14,7 +14,7 @@ from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources.clinical import ClinicalTable, body, refuse_faulty, table_with, visible, without_row
 from cardiomorph.data.sources.images import stored
 from cardiomorph.data.sources.mnms import CODES
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_nifti
 
@@ -45,7 +45,7 @@ def find(folder: Path) -> list[Entry]:
     ]
 
 
-def read(folder: Path, row: Mapping[str, str] | None, table: ClinicalTable, codes: Codes | None = None) -> Subject:
+def read(folder: Path, row: Mapping[str, str] | None, table: ClinicalTable, codes: LabelCodes | None = None) -> Subject:
     """What can be read of one subject."""
     if row is None:
         return without_row(folder.name, table)
@@ -74,7 +74,7 @@ def read(folder: Path, row: Mapping[str, str] | None, table: ClinicalTable, code
     )
 
 
-def _frame(folder: Path, phase: Phase, codes: Codes) -> Frame:
+def _frame(folder: Path, phase: Phase, codes: LabelCodes) -> Frame:
     stem = f"{folder.name}_SA_{phase}"
     label_path, image_path = stored(folder, f"{stem}_gt"), stored(folder, stem)
     if label_path is None:

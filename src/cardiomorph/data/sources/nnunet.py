@@ -18,7 +18,7 @@ from cardiomorph.anatomy import PHASES, Label, Phase
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.sources.clinical import body, read_table, read_text, refuse_faulty, visible
 from cardiomorph.data.sources.images import SUFFIXES, stem_of, stored
-from cardiomorph.data.subject import Codes, Frame, Subject, checked_frame, checked_label
+from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import read_nifti
 
@@ -69,7 +69,7 @@ def _files(folder: Path, stems: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(path for path in (*candidates, folder / _DATASET) if path.is_file())
 
 
-def stated_codes(folder: Path) -> Codes:
+def stated_codes(folder: Path) -> LabelCodes:
     """What dataset.json says that the codes mean; ours where there is no such file.
 
     Raises:
@@ -129,7 +129,7 @@ def _structure(name: str) -> Label | None:
 
 
 def read(
-    folder: Path, name: str, stems: Mapping[str, str], row: Mapping[str, Any], codes: Codes | None = None
+    folder: Path, name: str, stems: Mapping[str, str], row: Mapping[str, Any], codes: LabelCodes | None = None
 ) -> Subject:
     """What can be read of one subject."""
     frames: dict[str, Frame] = {}
@@ -166,7 +166,7 @@ def _phases(frames: dict[str, Frame]) -> dict[Phase, Frame]:
     return dict(zip(PHASES, (fullest[0], fullest[-1]) if len(fullest) > 1 else fullest, strict=False))
 
 
-def _frame(folder: Path, stem: str, codes: Codes) -> Frame:
+def _frame(folder: Path, stem: str, codes: LabelCodes) -> Frame:
     path = stored(folder / "labelsTr", stem)
     assert path is not None, "cases() lists files that are there"
     label = checked_label(read_nifti(path), path, codes)

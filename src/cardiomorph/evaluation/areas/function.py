@@ -11,8 +11,8 @@ from cardiomorph.anatomy import GROUPS
 from cardiomorph.evaluation.comparison import Comparison, distances
 from cardiomorph.evaluation.distances import correlation_floor, correlation_gap, correlations
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
+from cardiomorph.evaluation.heart_files import UNKNOWN_GROUP
 from cardiomorph.evaluation.heart_view import HeartView
-from cardiomorph.evaluation.hearts import UNKNOWN_GROUP
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.presentation import (
     NONE,

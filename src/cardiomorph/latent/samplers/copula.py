@@ -16,7 +16,7 @@ from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.latent.correlation import sine_transform
 from cardiomorph.latent.samplers.draw import Draw, cholesky_factors, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Codes, Trajectory
+from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 
 class CopulaSampler(BaseModel):
@@ -26,7 +26,7 @@ class CopulaSampler(BaseModel):
     name: Literal["copula"] = "copula"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes: dict[Phase, Codes] = {}
+        codes: dict[Phase, LatentCodes] = {}
         matrices = {}
         for phase in PHASES:
             statistics = group.phases[phase]

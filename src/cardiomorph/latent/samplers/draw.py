@@ -13,7 +13,7 @@ from scipy.special import ndtr, ndtri
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.latent.correlation import Matrix, cholesky, kendall_matrix
 from cardiomorph.latent.statistics import GroupStatistics, PhaseStatistics
-from cardiomorph.latent.trajectory import Codes, Trajectory
+from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Draw:
     diagnostics: Mapping[str, Any]
 
 
-def truncated_normal(uniform: NDArray[np.float64], statistics: PhaseStatistics) -> Codes:
+def truncated_normal(uniform: NDArray[np.float64], statistics: PhaseStatistics) -> LatentCodes:
     """Inverse CDF of TN(mean, sd, min, max), element by element. ``uniform`` in (0, 1), (32, n_z).
 
     An element that is the same in all subjects stays that.
@@ -52,7 +52,7 @@ class Factors:
 
 
 def cholesky_factors(
-    statistics: PhaseStatistics, parent_codes: Codes, transform: Callable[[Matrix], Matrix] = np.asarray
+    statistics: PhaseStatistics, parent_codes: LatentCodes, transform: Callable[[Matrix], Matrix] = np.asarray
 ) -> Factors:
     """Factors of the group's Kendall matrix over dimensions and of the parent's over slices (the paper, section 2.4).
 
@@ -65,7 +65,7 @@ def cholesky_factors(
 
 
 def with_parents_length(
-    codes: Mapping[Phase, Codes], parent: Trajectory, group: GroupStatistics, **diagnostics: Any
+    codes: Mapping[Phase, LatentCodes], parent: Trajectory, group: GroupStatistics, **diagnostics: Any
 ) -> Draw:
     """A draw of codes alone: the heart keeps its parent's length."""
     trajectory = Trajectory(codes, parent.length_mm)

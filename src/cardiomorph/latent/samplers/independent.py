@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.latent.samplers.draw import Draw, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Codes, Trajectory
+from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 
 class IndependentSampler(BaseModel):
@@ -20,7 +20,7 @@ class IndependentSampler(BaseModel):
     name: Literal["independent"] = "independent"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes: dict[Phase, Codes] = {
+        codes: dict[Phase, LatentCodes] = {
             p: truncated_normal(rng.random(group.phases[p].mean.shape), group.phases[p]) for p in PHASES
         }
         return with_parents_length(codes, parent, group)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.latent.samplers.draw import Draw, cholesky_factors, truncated_normal, with_parents_length
 from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Codes, Trajectory
+from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 
 class PaperSampler(BaseModel):
@@ -24,7 +24,7 @@ class PaperSampler(BaseModel):
     name: Literal["paper"] = "paper"
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
-        codes: dict[Phase, Codes] = {}
+        codes: dict[Phase, LatentCodes] = {}
         matrices = {}
         for phase in PHASES:
             statistics = group.phases[phase]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.training.presets import configured
+from cardiomorph.training.configuration import configured
 from cardiomorph.training.shape import SHAPE_PRESETS
 
 

@@ -19,7 +19,7 @@ from cardiomorph.data.entry import Entry
 from cardiomorph.data.heart_check import refusals
 from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
 from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.subject import Codes, Subject
+from cardiomorph.data.subject import LabelCodes, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_json
 from cardiomorph.volume import Volume
@@ -28,7 +28,7 @@ UNKNOWN_GROUP = "unknown"
 
 
 @dataclass(frozen=True)
-class Heart:
+class LoadedHeart:
     """A heart as it lies on disk.
 
     Attributes:
@@ -55,7 +55,7 @@ class HeartFile:
 
     id: str
     files: tuple[Path, ...]
-    load: Callable[[], Heart]
+    load: Callable[[], LoadedHeart]
 
     def fingerprint(self) -> str:
         """Changes when one of its files does."""
@@ -72,7 +72,7 @@ def cohort_hearts(cohort: Cohort, ids: list[str] | None = None) -> list[HeartFil
     ]
 
 
-def _from_cohort(folder: Path, name: str) -> Heart:
+def _from_cohort(folder: Path, name: str) -> LoadedHeart:
     prepared = Cohort(folder).load(name)
     labels = {phase: prepared.label_volume(phase) for phase in prepared.frames}
     images = {
@@ -80,10 +80,10 @@ def _from_cohort(folder: Path, name: str) -> Heart:
         for phase, frame in prepared.frames.items()
         if frame.image is not None
     }
-    return Heart(name, prepared.group, labels, images, prepared.height_cm, prepared.weight_kg, None, (), prepared)
+    return LoadedHeart(name, prepared.group, labels, images, prepared.height_cm, prepared.weight_kg, None, (), prepared)
 
 
-def folder_hearts(folder: Path, grid: PreparationConfig, codes: Codes | None = None) -> list[HeartFile]:
+def folder_hearts(folder: Path, grid: PreparationConfig, codes: LabelCodes | None = None) -> list[HeartFile]:
     """The hearts of a folder: a prepared cohort, or a data set in a known layout.
 
     Args:
@@ -98,7 +98,7 @@ def folder_hearts(folder: Path, grid: PreparationConfig, codes: Codes | None = N
     return [HeartFile(e.id, e.files, partial(_from_entry, e, grid, codes)) for e in find_subjects(folder)[1]]
 
 
-def _from_entry(entry: Entry, grid: PreparationConfig, codes: Codes | None) -> Heart:
+def _from_entry(entry: Entry, grid: PreparationConfig, codes: LabelCodes | None) -> LoadedHeart:
     """A heart that a generator made is judged even where it is none: why it is none stands among its problems."""
     subject = entry.load_readable(codes)
     problems = [*subject.problems, *refusals(subject, partial=codes is not None)]
@@ -108,7 +108,7 @@ def _from_entry(entry: Entry, grid: PreparationConfig, codes: Codes | None) -> H
             prepared = _prepared(subject, grid)
         except CardiomorphError as error:
             problems = [*problems, str(error)]
-    return Heart(
+    return LoadedHeart(
         subject.id,
         subject.group if subject.group in GROUPS else UNKNOWN_GROUP,
         {phase: frame.label for phase, frame in subject.frames.items()},

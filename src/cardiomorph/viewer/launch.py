@@ -17,11 +17,11 @@ from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.progress import say
-from cardiomorph.synthesis.build import parents_of
+from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.viewer.export import frozen_page
-from cardiomorph.viewer.opened import Opened, opened
+from cardiomorph.viewer.inputs import ViewerInputs, find_inputs
 from cardiomorph.viewer.server import create_app
-from cardiomorph.viewer.stage import Stage
+from cardiomorph.viewer.session import Session
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -40,20 +40,20 @@ def serve(
     Raises:
         CardiomorphError: nothing to show, or an address that cannot be had.
     """
-    found, stage = _staged(given, cohort)
+    found, session = _staged(given, cohort)
     open_to_others = not is_loopback(host)
     if open_to_others and token is None:
         token = secrets.token_urlsafe(18)
     listening = _socket(host, port)
     address = _address(host, listening.getsockname()[1], token)
     app = create_app(
-        stage,
+        session,
         hearts=found.hearts,
         report=found.report,
         token=token,
         hosts=("*",) if open_to_others else _LOOPBACK,
     )
-    said = notice(stage.atlas.folder)
+    said = notice(session.atlas.folder)
     if said:
         say(said)
     say(f"{address}  (Ctrl-C ends the viewer)", style="bold")
@@ -76,9 +76,9 @@ def export_page(
     Raises:
         CardiomorphError: nothing to show, or an atlas without that healthy heart.
     """
-    found, stage = _staged(given, cohort)
+    found, session = _staged(given, cohort)
     source = source or next(iter(found.atlas.parents), virtual_name(1))
-    write_text(output, frozen_page(stage, source=source, seed=seed))
+    write_text(output, frozen_page(session, source=source, seed=seed))
     say(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
     return output
 
@@ -91,13 +91,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _staged(given: Path | None, cohort: Path | None) -> tuple[Opened, Stage]:
-    found = opened(given)
-    stage = Stage(found.atlas)
+def _staged(given: Path | None, cohort: Path | None) -> tuple[ViewerInputs, Session]:
+    found = find_inputs(given)
+    session = Session(found.atlas)
     cohort = cohort or found.cohort
     if cohort is not None:
-        stage.adopt(parents_of(Cohort(cohort), found.atlas), Path(cohort))
-    return found, stage
+        session.adopt(parents_of(Cohort(cohort), found.atlas), Path(cohort))
+    return found, session
 
 
 def _socket(host: str, port: int) -> socket.socket:

@@ -14,13 +14,13 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import default_atlas, find_atlas, shipped_atlases
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.synthesis.request import HeartJob
-from cardiomorph.viewer.stage import Choice
+from cardiomorph.viewer.session import Choice
 
 REPORT_PAGE = "report.html"
 
 
 @dataclass(frozen=True)
-class Opened:
+class ViewerInputs:
     """An atlas to morph with, hearts to begin with by name, a report to read, a cohort to see on the map."""
 
     atlas: Atlas
@@ -29,28 +29,28 @@ class Opened:
     cohort: Path | None = None
 
 
-def opened(given: str | Path | None) -> Opened:
+def find_inputs(given: str | Path | None) -> ViewerInputs:
     """Finds out what was given.
 
     Raises:
         CardiomorphError: nothing that can be shown, or a synthesis whose atlas has gone.
     """
     if given is None or (not Path(given).is_dir() and str(given) in shipped_atlases()):
-        return Opened(Atlas(find_atlas(given or default_atlas())))
+        return ViewerInputs(Atlas(find_atlas(given or default_atlas())))
     folder = Path(given)
     if (folder / "atlas.json").is_file():
-        return Opened(Atlas(folder))
+        return ViewerInputs(Atlas(folder))
     if (folder / "synthesis.json").is_file():
         return _synthesis(folder)
     if (folder / REPORT_PAGE).is_file():
-        return Opened(Atlas(find_atlas(default_atlas())), report=folder / REPORT_PAGE)
+        return ViewerInputs(Atlas(find_atlas(default_atlas())), report=folder / REPORT_PAGE)
     parts = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     reports = [path / REPORT_PAGE for path in parts if (path / REPORT_PAGE).is_file()]
     cohorts = [path for path in parts if (path / "cohort.json").is_file()]
     for mark in ("synthesis.json", "atlas.json"):
         for part in parts:
             if (part / mark).is_file():
-                return replace(opened(part), report=next(iter(reports), None), cohort=next(iter(cohorts), None))
+                return replace(find_inputs(part), report=next(iter(reports), None), cohort=next(iter(cohorts), None))
     raise CardiomorphError(
         "is no atlas, no synthesis and no report",
         where=folder,
@@ -58,13 +58,13 @@ def opened(given: str | Path | None) -> Opened:
     )
 
 
-def _synthesis(folder: Path) -> Opened:
+def _synthesis(folder: Path) -> ViewerInputs:
     facts = read_record(folder / "synthesis.json", "atlas", "atlas_folder")
     place = Path(facts["atlas_folder"])
     candidates = [place, folder.parent / place.name, *shipped_atlases().values()]
     for candidate in candidates:
         if _identity(candidate) == facts["atlas"]:
-            return Opened(Atlas(candidate), _hearts(folder))
+            return ViewerInputs(Atlas(candidate), _hearts(folder))
     raise CardiomorphError(
         f"its atlas ({place}) is not there any more", where=folder, fix="Give the atlas itself to view it"
     )

@@ -16,7 +16,7 @@ _DATA = "/api/"
 _OWN = ("same-origin", "none", None)
 
 
-class Door:
+class AccessControl:
     """ASGI middleware before everything that serves data.
 
     Refuses requests of other sites' pages (403), those without the token (401), and bodies of more than 64 kB (413),

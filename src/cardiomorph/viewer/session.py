@@ -23,13 +23,13 @@ from cardiomorph.evaluation.reference import Reference
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
 from cardiomorph.files import validated
-from cardiomorph.latent.appearance import Along
+from cardiomorph.latent.appearance import StyleVariation
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
-from cardiomorph.synthesis.engine import Drawn, draw_heart, image_slices, label_slices, placed
+from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed
 from cardiomorph.synthesis.request import HeartJob
-from cardiomorph.viewer.latent_room import LatentMap
+from cardiomorph.viewer.latent_map import LatentMap
 from cardiomorph.volume import Volume
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Choice(BaseModel):
     version: int = Field(1, ge=1, le=9999)
     severity: float = Field(1.0, ge=0, le=1)
     slices: Literal["32", "native"] = "32"
-    styles: Along = "slice"
+    styles: StyleVariation = "slice"
     shift: tuple[Annotated[float, Field(ge=-10, le=10)], ...] = Field(
         (), max_length=64, description="added to every slice's codes, in SDs by dimension"
     )
@@ -63,7 +63,7 @@ class Choice(BaseModel):
 class Shape:
     """A heart's labels: by phase, (32, size, size), base to apex."""
 
-    drawn: Drawn
+    drawn: DrawnHeart
     labels: Mapping[Phase, NDArray[np.uint8]]
 
     def spacing_mm(self, phase: Phase) -> tuple[float, float, float]:
@@ -114,7 +114,7 @@ class _Kept:
         return self.found[key]
 
 
-class Stage:
+class Session:
     """Hearts of one atlas, for several people at once.
 
     Raises:
@@ -172,7 +172,7 @@ class Stage:
             aha={phase: segment_thickness_mm(volumes[phase]) for phase in PHASES},
         )
 
-    def _shifted(self, drawn: Drawn, choice: Choice) -> Drawn:
+    def _shifted(self, drawn: DrawnHeart, choice: Choice) -> DrawnHeart:
         """Moved along the latent dimensions by the chosen numbers of standard deviations."""
         if not any(choice.shift):
             return drawn
@@ -239,7 +239,7 @@ def _look(choice: Choice) -> Choice:
     return choice if choice.severity else choice.model_copy(update={"target": HEALTHY, "sampler": "population"})
 
 
-def _between(drawn: Drawn, systole: float) -> Drawn:
+def _between(drawn: DrawnHeart, systole: float) -> DrawnHeart:
     """A heart whose ED is a moment between the phases of another: 0 is its ED, 1 its ES."""
 
     def mixed(of: Mapping[Phase, Any]) -> Any:

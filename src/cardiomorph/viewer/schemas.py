@@ -19,8 +19,8 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import CARD, notice
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.viewer.latent_room import Ellipse, Point, correlations
-from cardiomorph.viewer.stage import BeatFrame, Choice, Scene, Shape, Stage
+from cardiomorph.viewer.latent_map import Ellipse, Point, correlations
+from cardiomorph.viewer.session import BeatFrame, Choice, Scene, Session, Shape
 
 VIRTUAL_PARENTS = 8
 
@@ -58,7 +58,7 @@ class AtlasFacts(BaseModel):
     smooth: dict[str, tuple[float, float]]
 
 
-class PhaseShape(BaseModel):
+class PhaseLabels(BaseModel):
     """One phase's labels, uint8 in (slice, x, y) order."""
 
     shape: tuple[int, int, int]
@@ -70,10 +70,10 @@ class ShapeFacts(BaseModel):
     """A heart's labels, which are there before anything is measured on them."""
 
     choice: Choice
-    phases: dict[str, PhaseShape]
+    phases: dict[str, PhaseLabels]
 
 
-class PhaseScene(PhaseShape):
+class PhaseScene(PhaseLabels):
     """One phase's labels and what was measured on them."""
 
     invalid_slices: int
@@ -147,9 +147,9 @@ def grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(127.5 * (np.clip(image, -1.0, 1.0) + 1.0)).astype(np.uint8)
 
 
-def atlas_facts(stage: Stage, hearts: Mapping[str, Choice], *, report: bool) -> AtlasFacts:
+def atlas_facts(session: Session, hearts: Mapping[str, Choice], *, report: bool) -> AtlasFacts:
     """What there is to choose from."""
-    atlas, reference = stage.atlas, stage.reference
+    atlas, reference = session.atlas, session.reference
     counts = atlas.description["groups"]
     return AtlasFacts(
         name=atlas.folder.name,
@@ -178,7 +178,7 @@ def _kind(atlas: Atlas) -> Literal["patients", "phantom", "unknown"]:
 
 def shape_facts(choice: Choice, shape: Shape) -> ShapeFacts:
     """Labels as they go over the wire."""
-    return ShapeFacts(choice=choice, phases={phase: PhaseShape(**_phase(shape, phase)) for phase in PHASES})
+    return ShapeFacts(choice=choice, phases={phase: PhaseLabels(**_phase(shape, phase)) for phase in PHASES})
 
 
 def _phase(shape: Shape, phase: Phase) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _phase(shape: Shape, phase: Phase) -> dict[str, Any]:
     return {"shape": labels.shape, "spacing_mm": shape.spacing_mm(phase), "labels": packed(labels)}
 
 
-def scene_facts(stage: Stage, choice: Choice, scene: Scene) -> SceneFacts:
+def scene_facts(session: Session, choice: Choice, scene: Scene) -> SceneFacts:
     """A scene as it goes over the wire."""
     return SceneFacts(
         choice=choice,
@@ -202,7 +202,7 @@ def scene_facts(stage: Stage, choice: Choice, scene: Scene) -> SceneFacts:
         measures={**scene.measures, "rv_lv_sv_ratio": _stroke_volume_balance(scene.measures)},
         smooth=dict(scene.smooth),
         failures=dict(scene.failures),
-        place=stage.map.place(scene.drawn.trajectory),
+        place=session.map.place(scene.drawn.trajectory),
     )
 
 
@@ -228,14 +228,14 @@ def beat_line(frame: BeatFrame) -> BeatLine:
     )
 
 
-def latent_facts(stage: Stage) -> LatentFacts:
+def latent_facts(session: Session) -> LatentFacts:
     """The latent room as it goes over the wire."""
     return LatentFacts(
-        explained=stage.map.explained,
-        ellipses=stage.map.ellipses,
+        explained=session.map.explained,
+        ellipses=session.map.ellipses,
         subjects=[
-            MapSubject(id=name, group=group, place=stage.map.place(parent.trajectory))
-            for name, (group, parent) in stage.subjects.items()
+            MapSubject(id=name, group=group, place=session.map.place(parent.trajectory))
+            for name, (group, parent) in session.subjects.items()
         ],
-        kendall=correlations(stage.atlas),
+        kendall=correlations(session.atlas),
     )

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.prepare import Kind, to_source_grid
 from cardiomorph.evaluation.function import Measures, measure_heart
-from cardiomorph.latent.appearance import styles_along
+from cardiomorph.latent.appearance import vary_styles
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
-from cardiomorph.synthesis.painting import grain_strength, paint
+from cardiomorph.synthesis.painting import noise_strength, paint
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
 
 
 @dataclass(frozen=True)
-class Heart:
+class SyntheticHeart:
     """A synthetic heart: labels and images by phase, its measures, and how its draw went."""
 
     job: HeartJob
@@ -34,7 +34,7 @@ class Heart:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnHeart:
     """A heart as codes: who it comes from, where it lies in latent space, and how it was drawn."""
 
     job: HeartJob
@@ -43,7 +43,7 @@ class Drawn:
     diagnostics: Mapping[str, Any]
 
 
-def draw_heart(atlas: Atlas, job: HeartJob) -> Drawn:
+def draw_heart(atlas: Atlas, job: HeartJob) -> DrawnHeart:
     """The first step: draws the diseased heart and morphs the parent towards it.
 
     Raises:
@@ -51,24 +51,26 @@ def draw_heart(atlas: Atlas, job: HeartJob) -> Drawn:
     """
     parent = parent_named(atlas, job.source, job.seed)
     draw = job.sampler.draw(atlas.group(job.target), parent.trajectory, job.rng())
-    return Drawn(job, parent, morph(parent.trajectory, draw.trajectory, job.severity), draw.diagnostics)
+    return DrawnHeart(job, parent, morph(parent.trajectory, draw.trajectory, job.severity), draw.diagnostics)
 
 
-def label_slices(atlas: Atlas, drawn: Drawn, phase: Phase) -> NDArray[np.uint8]:
+def label_slices(atlas: Atlas, drawn: DrawnHeart, phase: Phase) -> NDArray[np.uint8]:
     """The second step: (n, size, size) labels of a phase, base to apex."""
     return decode_labels(atlas.shape_model, _codes_on_grid(drawn, phase))
 
 
-def image_slices(atlas: Atlas, drawn: Drawn, phase: Phase, labels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def image_slices(
+    atlas: Atlas, drawn: DrawnHeart, phase: Phase, labels: NDArray[np.uint8]
+) -> NDArray[np.float32] | None:
     """The third step: images in [-1, 1] of those labels; None where the parent has no appearance."""
     if drawn.parent.styles is None:
         return None
-    styles = equalise(styles_along(drawn.parent.styles[phase], drawn.job.styles), len(labels)).astype(np.float32)
-    strength = grain_strength(atlas, drawn.job.source, drawn.job.seed)
-    return paint(atlas.painter, styles, labels, drawn.job.grain(phase), strength)
+    styles = equalise(vary_styles(drawn.parent.styles[phase], drawn.job.styles), len(labels)).astype(np.float32)
+    strength = noise_strength(atlas, drawn.job.source, drawn.job.seed)
+    return paint(atlas.painter, styles, labels, drawn.job.noise_rng(phase), strength)
 
 
-def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
+def synthesize_heart(atlas: Atlas, job: HeartJob) -> SyntheticHeart:
     """Runs one job. Deterministic in the atlas and the job.
 
     Raises:
@@ -84,10 +86,10 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> Heart:
         if painted is not None:
             images[phase] = placed(drawn, phase, painted, "image")
     measures = measure_heart(labels, drawn.parent.height_cm, drawn.parent.weight_kg)
-    return Heart(job, drawn.parent, labels, images, measures, drawn.diagnostics)
+    return SyntheticHeart(job, drawn.parent, labels, images, measures, drawn.diagnostics)
 
 
-def _codes_on_grid(drawn: Drawn, phase: Phase) -> NDArray[np.float64]:
+def _codes_on_grid(drawn: DrawnHeart, phase: Phase) -> NDArray[np.float64]:
     """The codes of the slices to decode: the 32, or as many as the parent's own spacing fits into the length."""
     codes = drawn.trajectory.codes[phase]
     if drawn.job.slices == "32":
@@ -96,7 +98,7 @@ def _codes_on_grid(drawn: Drawn, phase: Phase) -> NDArray[np.float64]:
     return equalise(codes, n)
 
 
-def placed(drawn: Drawn, phase: Phase, slices: NDArray[Any], kind: Kind) -> Volume:
+def placed(drawn: DrawnHeart, phase: Phase, slices: NDArray[Any], kind: Kind) -> Volume:
     """Slices as a volume in the parent's world: 32 of them in the crop, or on its own grid, base where its was."""
     geometry = drawn.parent.geometry
     if drawn.job.slices == "native":

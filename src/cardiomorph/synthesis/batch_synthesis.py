@@ -36,8 +36,8 @@ from cardiomorph.files import (
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.threads import threads
 from cardiomorph.progress import say, track
-from cardiomorph.synthesis.build import parents_of
-from cardiomorph.synthesis.engine import Drawn, Heart, synthesize_heart
+from cardiomorph.synthesis.atlas_building import parents_of
+from cardiomorph.synthesis.heart_synthesis import DrawnHeart, SyntheticHeart, synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
 from cardiomorph.workers import worker_pool
 
@@ -68,7 +68,7 @@ class _Measured(BaseModel):
     group: str
 
 
-def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
+def write_heart(heart: SyntheticHeart, atlas: Atlas, output: Path) -> Path:
     """Writes one heart's folder: NIfTI images and labels, Info.cfg, measures.json, provenance.json."""
     job, parent = heart.job, heart.parent
     folder = output / job.name
@@ -81,7 +81,7 @@ def write_heart(heart: Heart, atlas: Atlas, output: Path) -> Path:
     return folder
 
 
-def provenance_of(heart: Heart | Drawn, atlas: Atlas) -> dict[str, Any]:
+def provenance_of(heart: SyntheticHeart | DrawnHeart, atlas: Atlas) -> dict[str, Any]:
     """What makes a heart again. Of a parent that the atlas does not hold it has the digest."""
     adopted = heart.job.source in atlas.adopted
     return {

@@ -1,4 +1,4 @@
-"""One heart is examined once: everything that needs its voxels, kept in a small file.
+"""One heart is measured once: everything that needs its voxels, kept in a small file.
 
 An evaluation is a pass over hearts that can be interrupted and runs in several processes, and then statistics of
 records, which fit into memory however many hearts there are: the arrays of a record are read when they are asked for.
@@ -20,8 +20,8 @@ from cardiomorph.checks import checked_name
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import AREAS, Area
 from cardiomorph.evaluation.features import Extractor, imagenet_extractor
+from cardiomorph.evaluation.heart_files import HeartFile, LoadedHeart
 from cardiomorph.evaluation.heart_view import HeartView
-from cardiomorph.evaluation.hearts import Heart, HeartFile
 from cardiomorph.evaluation.record import MIDDLE_IMAGE, MIDDLE_LABEL, Record, array_name, load_record
 from cardiomorph.files import read_arrays, sealed_arrays, write_bytes
 from cardiomorph.models.checkpoint import load_segmenter, model_digest
@@ -33,8 +33,8 @@ from cardiomorph.workers import worker_pool
 _VERSION = 6
 
 
-class ExaminationConfig(BaseModel):
-    """How hearts are examined; a change makes every record stale."""
+class MeasurementConfig(BaseModel):
+    """How hearts are measured; a change makes every record stale."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,13 +51,13 @@ class ExaminationConfig(BaseModel):
 class Referees:
     """The networks that look at images, loaded once a process."""
 
-    def __init__(self, config: ExaminationConfig) -> None:
+    def __init__(self, config: MeasurementConfig) -> None:
         self.segmenter: Segmenter | None = load_segmenter(config.segmenter) if config.segmenter else None
         self.imagenet: Extractor | None = imagenet_extractor() if config.imagenet else None
 
 
-def examine(
-    heart: Heart, config: ExaminationConfig, referees: Referees, areas: Sequence[Area] = AREAS
+def measure_areas(
+    heart: LoadedHeart, config: MeasurementConfig, referees: Referees, areas: Sequence[Area] = AREAS
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What is stored of one heart: facts and every area's scalars, which become JSON, and arrays by name."""
     view = HeartView(heart, config.slice_spacing_mm, referees.segmenter, referees.imagenet)
@@ -73,7 +73,7 @@ def examine(
     return facts, arrays | _middle_slice(heart, view)
 
 
-def _middle_slice(heart: Heart, view: HeartView) -> dict[str, NDArray[Any]]:
+def _middle_slice(heart: LoadedHeart, view: HeartView) -> dict[str, NDArray[Any]]:
     """How a heart of both phases looks."""
     if heart.prepared is None:
         return {}
@@ -84,14 +84,14 @@ def _middle_slice(heart: Heart, view: HeartView) -> dict[str, NDArray[Any]]:
     return looks
 
 
-def examine_all(
+def measure_all(
     hearts: Sequence[HeartFile],
     folder: Path,
-    config: ExaminationConfig,
+    config: MeasurementConfig,
     *,
     areas: Sequence[Area] = AREAS,
     workers: int = 2,
-    title: str = "examining",
+    title: str = "measuring",
 ) -> tuple[list[Record], dict[str, str]]:
     """Examines hearts in several processes; finished records of an earlier run are kept.
 
@@ -106,7 +106,7 @@ def examine_all(
     left_out: dict[str, str] = {}
     records: list[Record] = []
     with worker_pool(workers, len(hearts)) as pool:
-        problems = pool.map(_examine_to_disk, work)
+        problems = pool.map(_measure_to_disk, work)
         for (heart, path, *_), problem in zip(work, track(problems, title, len(work)), strict=True):
             if problem:
                 left_out[heart.id] = problem
@@ -118,7 +118,7 @@ def examine_all(
 _referees: dict[str, Referees] = {}
 
 
-def _examine_to_disk(work: tuple[HeartFile, Path, ExaminationConfig, tuple[Area, ...]]) -> str | None:
+def _measure_to_disk(work: tuple[HeartFile, Path, MeasurementConfig, tuple[Area, ...]]) -> str | None:
     """Writes one record unless it is there and whole; returns what went wrong."""
     heart, path, config, areas = work
     settings, measured = config.fingerprint(), ",".join(f"{area.name}={area.version}" for area in areas)
@@ -129,7 +129,7 @@ def _examine_to_disk(work: tuple[HeartFile, Path, ExaminationConfig, tuple[Area,
         if settings not in _referees:
             _referees[settings] = Referees(config)
         with threads(1):
-            facts, arrays = examine(heart.load(), config, _referees[settings], areas)
+            facts, arrays = measure_areas(heart.load(), config, _referees[settings], areas)
     except CardiomorphError as error:
         return str(error)
     write_bytes(path, sealed_arrays(arrays, {"key": key, "record": json.dumps(facts)}))

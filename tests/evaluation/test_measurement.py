@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from cardiomorph.data.prepare import PreparationConfig, PreparedFrame, PreparedSubject, prepare_subject
 from cardiomorph.data.subject import Frame, Subject
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.examination import ExaminationConfig, Referees, examine, examine_all
-from cardiomorph.evaluation.hearts import Heart, cohort_hearts
+from cardiomorph.evaluation.heart_files import LoadedHeart, cohort_hearts
+from cardiomorph.evaluation.measurement import MeasurementConfig, Referees, measure_all, measure_areas
 from cardiomorph.evaluation.validity import CRITERIA
 from cardiomorph.volume import Volume
 
-CONFIG = ExaminationConfig(slice_spacing_mm=10.0)
+CONFIG = MeasurementConfig(slice_spacing_mm=10.0)
 REFEREES = Referees(CONFIG)
 
 
@@ -31,7 +31,7 @@ def heart_of(labels, images=None):
             prepared = prepare_subject(Subject("p", "NOR", frames), PreparationConfig())
         except CardiomorphError:
             prepared = None
-    return Heart("p", "NOR", volumes, pictures, 170.0, 70.0, None, (), prepared)
+    return LoadedHeart("p", "NOR", volumes, pictures, 170.0, 70.0, None, (), prepared)
 
 
 @st.composite
@@ -58,7 +58,7 @@ def test_every_labelling_can_be_examined(first, second, phases, with_images):
     labels = dict(zip(phases, (first, second), strict=False))
     rng = np.random.default_rng(0)
     images = {p: rng.normal(size=a.shape).astype(np.float32) for p, a in labels.items()} if with_images else None
-    scalars, arrays = examine(heart_of(labels, images), CONFIG, REFEREES)
+    scalars, arrays = measure_areas(heart_of(labels, images), CONFIG, REFEREES)
     json.dumps(scalars, allow_nan=False)
     assert arrays["validity.shapes"].shape[1] == len(CRITERIA)
     assert len(arrays["validity.shapes"]) == sum(int(a.any(axis=(0, 1)).sum()) for a in labels.values())
@@ -68,10 +68,10 @@ def test_every_labelling_can_be_examined(first, second, phases, with_images):
 
 def test_records_come_back_as_they_were_examined(cohort, tmp_path):
     files = cohort_hearts(cohort, cohort.ids()[:2])
-    records, left_out = examine_all(files, tmp_path, CONFIG, workers=1)
+    records, left_out = measure_all(files, tmp_path, CONFIG, workers=1)
     assert left_out == {}
     for file, record in zip(files, records, strict=True):
-        scalars, arrays = examine(file.load(), CONFIG, REFEREES)
+        scalars, arrays = measure_areas(file.load(), CONFIG, REFEREES)
         assert record.id == scalars["id"]
         assert record.scalars == scalars["scalars"]
         assert record.names == arrays.keys()
@@ -85,14 +85,14 @@ def test_records_come_back_as_they_were_examined(cohort, tmp_path):
 
 def test_a_flipped_bit_in_a_record_is_examined_again(cohort, tmp_path):
     files = cohort_hearts(cohort, cohort.ids()[:1])
-    records, _ = examine_all(files, tmp_path, CONFIG, workers=1)
+    records, _ = measure_all(files, tmp_path, CONFIG, workers=1)
     path = records[0].path
     content = path.read_bytes()
     for place in np.linspace(0, len(content) - 1, 6).astype(int).tolist():
         path.write_bytes(content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :])
-        again, _ = examine_all(files, tmp_path, CONFIG, workers=1)
+        again, _ = measure_all(files, tmp_path, CONFIG, workers=1)
         assert again[0].scalars == records[0].scalars
-        for name, array in examine(files[0].load(), CONFIG, REFEREES)[1].items():
+        for name, array in measure_areas(files[0].load(), CONFIG, REFEREES)[1].items():
             np.testing.assert_array_equal(again[0].array(name), array)
 
 
@@ -100,7 +100,7 @@ def test_a_flipped_bit_in_a_record_is_examined_again(cohort, tmp_path):
 def test_records_never_climb_out(name, cohort, tmp_path):
     file = cohort_hearts(cohort, cohort.ids()[:1])[0]
     with pytest.raises(CardiomorphError, match="cannot be a file's"):
-        examine_all([type(file)(name, file.files, file.load)], tmp_path / "records", CONFIG, workers=1)
+        measure_all([type(file)(name, file.files, file.load)], tmp_path / "records", CONFIG, workers=1)
     assert not (tmp_path / "records").exists()
 
 
@@ -112,7 +112,7 @@ def test_an_unreadable_heart_is_left_out_with_its_reason(cohort, tmp_path):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
     files[1] = type(files[1])("nobody", (broken,), files[1].load)
-    records, left_out = examine_all(files, tmp_path / "r", CONFIG, workers=1)
+    records, left_out = measure_all(files, tmp_path / "r", CONFIG, workers=1)
     assert [record.id for record in records] == cohort.ids()[:1]
     assert "has no subject 'nobody'" in left_out["nobody"]
 
@@ -121,8 +121,8 @@ def test_a_prepared_subject_without_images_has_label_records_only(cohort):
     subject = cohort.load(cohort.ids()[0])
     frames = {phase: PreparedFrame(frame.label) for phase, frame in subject.frames.items()}
     bare = PreparedSubject(subject.id, subject.group, frames, subject.geometry)
-    heart = Heart("p", "NOR", {p: bare.label_volume(p) for p in frames}, {}, None, None, None, (), bare)
-    scalars, arrays = examine(heart, CONFIG, REFEREES)
+    heart = LoadedHeart("p", "NOR", {p: bare.label_volume(p) for p in frames}, {}, None, None, None, (), bare)
+    scalars, arrays = measure_areas(heart, CONFIG, REFEREES)
     assert set(arrays) == {"validity.shapes", "memorisation.label_bits", "label"}
     assert scalars["scalars"]["label_match"] == {}
 
@@ -141,7 +141,7 @@ def test_how_a_scan_was_scaled_does_not_change_how_it_looks(contrast, brightness
         for phase, frame in heart.prepared.frames.items()
     }
     (plain, seen), (changed, seen_too) = (
-        examine(replace(heart, prepared=prepared), CONFIG, REFEREES)
+        measure_areas(replace(heart, prepared=prepared), CONFIG, REFEREES)
         for prepared in (heart.prepared, replace(heart.prepared, frames=frames))
     )
     assert changed["scalars"]["fidelity"] == pytest.approx(plain["scalars"]["fidelity"], rel=1e-3, abs=1e-4)

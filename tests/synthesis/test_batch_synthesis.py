@@ -19,10 +19,10 @@ from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_arrays, read_csv, read_json, write_json
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.synthesis import pipeline
-from cardiomorph.synthesis.build import build_atlas
-from cardiomorph.synthesis.engine import synthesize_heart
-from cardiomorph.synthesis.pipeline import recreate
+from cardiomorph.synthesis import batch_synthesis
+from cardiomorph.synthesis.atlas_building import build_atlas
+from cardiomorph.synthesis.batch_synthesis import recreate
+from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, _digits, checked_request, jobs
 
 COLUMNS = "subject,group,lv_edv_ml,lv_esv_ml,lv_ef_pct,rv_edv_ml,rv_esv_ml,rv_ef_pct,lv_mass_g,wall_max_mm,long_axis_mm"
@@ -129,7 +129,7 @@ def test_an_interrupted_synthesis_goes_on_to_the_same_bytes(synth, atlas, tmp_pa
         calls.append(job.name)
         return synthesize_heart(source, job)
 
-    monkeypatch.setattr(pipeline, "synthesize_heart", interrupted)
+    monkeypatch.setattr(batch_synthesis, "synthesize_heart", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthesize(atlas.folder, tmp_path / "s", small(atlas))
     monkeypatch.undo()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from serving import served
 
-from cardiomorph.viewer import stage as module
+from cardiomorph.viewer import session as module
+from cardiomorph.viewer.job_queue import Busy, Gone, JobQueue
 from cardiomorph.viewer.server import create_app
-from cardiomorph.viewer.stage import Choice, Stage
-from cardiomorph.viewer.turns import Busy, Gone, Turns
+from cardiomorph.viewer.session import Choice, Session
 
 CLIENTS, REQUESTS = 8, 200
 
@@ -44,9 +44,9 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came():
         order.append(running.pop())
 
     async def all_of_them():
-        turns = Turns()
-        await asyncio.gather(*(turns.run(Caller(), lambda n=n: job(n)) for n in range(6)))
-        return turns.taken
+        queue = JobQueue()
+        await asyncio.gather(*(queue.run(Caller(), lambda n=n: job(n)) for n in range(6)))
+        return queue.taken
 
     assert run(all_of_them()) == 0
     assert (order, max(most)) == (list(range(6)), 1)
@@ -54,17 +54,17 @@ def test_jobs_run_one_at_a_time_in_the_order_they_came():
 
 def test_a_full_line_says_so_and_those_who_left_are_passed_over():
     async def scenario():
-        turns, done, release = Turns(places=2), [], threading.Event()
-        first = asyncio.create_task(turns.run(Caller(), release.wait))
-        left = asyncio.create_task(turns.run(Caller(gone=True), lambda: done.append("left")))
+        queue, done, release = JobQueue(places=2), [], threading.Event()
+        first = asyncio.create_task(queue.run(Caller(), release.wait))
+        left = asyncio.create_task(queue.run(Caller(gone=True), lambda: done.append("left")))
         await asyncio.sleep(0.02)
         with pytest.raises(Busy):
-            await turns.run(Caller(), lambda: done.append("late"))
+            await queue.run(Caller(), lambda: done.append("late"))
         release.set()
         await first
         with pytest.raises(Gone):
             await left
-        await turns.run(Caller(), lambda: done.append("next"))
+        await queue.run(Caller(), lambda: done.append("next"))
         return done
 
     assert run(scenario()) == ["next"]
@@ -72,15 +72,15 @@ def test_a_full_line_says_so_and_those_who_left_are_passed_over():
 
 def test_others_are_served_between_the_items_of_a_stream():
     async def scenario():
-        turns, seen = Turns(), []
+        queue, seen = JobQueue(), []
 
         async def stream():
-            async for item in turns.each(Caller(), iter("abc")):
+            async for item in queue.each(Caller(), iter("abc")):
                 seen.append(item)
 
         async def other():
             await asyncio.sleep(0)
-            seen.append(await turns.run(Caller(), lambda: "other"))
+            seen.append(await queue.run(Caller(), lambda: "other"))
 
         await asyncio.gather(stream(), other())
         return seen
@@ -91,10 +91,10 @@ def test_others_are_served_between_the_items_of_a_stream():
 
 
 def test_two_hundred_requests_of_eight_clients_are_all_answered_right(atlas):
-    stage = Stage(atlas, scenes=16)
+    session = Session(atlas, scenes=16)
     steps = np.random.default_rng(0).integers(20, size=REQUESTS)
     wanted = [Choice(target="HCM", severity=step / 20) for step in steps.tolist()]
-    with served(create_app(stage)) as address, ThreadPoolExecutor(CLIENTS) as clients:
+    with served(create_app(session)) as address, ThreadPoolExecutor(CLIENTS) as clients:
 
         def ask(choice):
             return httpx.post(f"{address}api/scene", json=choice.model_dump(), timeout=60)
@@ -106,7 +106,7 @@ def test_two_hundred_requests_of_eight_clients_are_all_answered_right(atlas):
     for choice, answer in zip(wanted, answers, strict=True):
         facts = answer.json()
         assert by_choice.setdefault(choice, facts) == facts
-    assert len(stage._scenes.found) <= 16
+    assert len(session._scenes.found) <= 16
 
 
 def test_a_heart_that_nobody_waits_for_any_more_is_not_painted(atlas, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_heart_that_nobody_waits_for_any_more_is_not_painted(atlas, monkeypatc
         return np.zeros(labels.shape, np.float32)
 
     monkeypatch.setattr(module, "image_slices", slow)
-    with served(create_app(Stage(atlas))) as address, ThreadPoolExecutor(1) as other:
+    with served(create_app(Session(atlas))) as address, ThreadPoolExecutor(1) as other:
         patient = other.submit(httpx.post, f"{address}api/images", json={"target": "DCM"}, timeout=30)
         painting.wait(20)
         with pytest.raises(httpx.TimeoutException):

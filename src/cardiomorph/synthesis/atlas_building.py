@@ -28,7 +28,7 @@ from cardiomorph.latent.atlas_files import (
     ATLAS,
     NAMES,
     Parent,
-    Surroundings,
+    TypicalSubject,
     write_description,
     write_parents,
     write_statistics,
@@ -146,7 +146,7 @@ def _rounded(model: Model, share: bool) -> Model:
     return model
 
 
-def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> Surroundings:
+def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> TypicalSubject:
     """Medians over the healthy training subjects; over all healthy ones where none trains."""
     chosen = [p for p in parents.values() if p.split == "train"] or list(parents.values())
 
@@ -156,7 +156,7 @@ def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> Surroundings
 
     ranges = [p.geometry.intensity_range for p in chosen if p.geometry.intensity_range is not None]
     low, high = np.median(ranges, axis=0).round(2).tolist() if ranges else (0.0, 0.0)
-    return Surroundings(
+    return TypicalSubject(
         size=cohort.config.size,
         spacing_mm=cohort.config.spacing_mm,
         slice_spacing_mm=float(np.median([p.geometry.slice_spacing_mm("ED") for p in chosen])),

@@ -24,7 +24,7 @@ class Gone(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Turns:
+class JobQueue:
     """A line of at most ``places`` jobs, the one that runs included."""
 
     def __init__(self, places: int = 32) -> None:
