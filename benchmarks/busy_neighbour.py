@@ -25,7 +25,8 @@ import sys, time
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
-from cardiomorph.synthesis.request import SynthesisRequest, jobs
+from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.request import SynthesisRequest
 atlas = Atlas(find_atlas(sys.argv[1]))
 for number in (1, 2):
     request = SynthesisRequest(targets=("HCM",), sources=("virtual",), parents=2, versions=1)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from cardiomorph import cli
+from cardiomorph.cli.ending import expanded
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import say
 
@@ -27,12 +28,12 @@ def ends(monkeypatch, capsys, *words):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("synthesize --seed 1.9 -o x", "'1.9' is no whole number"),
-        ("synthesize --seed -1 -o x", "Must be >= 0"),
-        (f"synthesize --seed {2**63} -o x", "Must be"),
-        ("synthesize --versions 0 -o x", "Must be >= 1"),
-        ("synthesize --parents 1.9 -o x", "'1.9' is no whole number"),
-        ("synthesize --steps 0 -o x", "Must be >= 1"),
+        ("synthesize --seed 1.9 -o x", "seed: Input should be a valid integer"),
+        ("synthesize --seed -1 -o x", "seed: Input should be greater than or equal to 0"),
+        (f"synthesize --seed {2**63} -o x", "seed: Input should be less than or equal to"),
+        ("synthesize --versions 0 -o x", "versions: Input should be greater than or equal to 1"),
+        ("synthesize --parents 1.9 -o x", "parents: Input should be a valid integer"),
+        ("synthesize --steps 0 -o x", "steps: Input should be greater than or equal to 1"),
         ("synthesize --workers 0 -o x", "Must be >= 1"),
         ("phantom --seed -1 -o x", "Must be >= 0"),
         ("prepare x --seed -1 -o x", "Must be >= 0"),
@@ -40,7 +41,8 @@ def ends(monkeypatch, capsys, *words):
         ("evaluate x --against y --seed -1 -o x", "Must be >= 0"),
         ("view --seed -1", "Must be >= 0"),
         ("demo --seed 0.5", "is no whole number"),
-        ("train shape x -o y --preset huge", "Choose from"),
+        ("train shape x -o y --preset huge", "preset: Input should be 'tiny'"),
+        ("synthesize --target XYZ -o x", "targets.0: Input should be 'NOR'"),
         ("nonsense", "Unknown command"),
         ("measure", "requires an argument"),
     ],
@@ -95,7 +97,7 @@ def test_home_is_home_behind_an_equals_sign_too(monkeypatch, capsys, tmp_path):
     code, errors = ends(monkeypatch, capsys, "measure", "nowhere", "--output=~/table.csv")
     assert code == 2
     assert "nowhere" in errors
-    assert cli._expanded(["--output=~/x", "-o=~/x", "~/x", "--token=a~b", "--seed=1"]) == [
+    assert expanded(["--output=~/x", "-o=~/x", "~/x", "--token=a~b", "--seed=1"]) == [
         f"--output={tmp_path}/x", f"-o={tmp_path}/x", "~/x", "--token=a~b", "--seed=1",
     ]  # fmt: skip
 

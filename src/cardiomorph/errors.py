@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {10: "\\n", 13: "\\r", 9: "\\t"}
 _SURROGATES = {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
@@ -28,3 +32,12 @@ class CardiomorphError(Exception):
 def printable(text: str) -> str:
     """The text on one line, without anything that a terminal would obey."""
     return text.translate(_ESCAPED)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of the things that are wrong, and how many more there are, in one line."""
+    first, *others = error.errors(include_url=False)
+    more = f" (and {len(others)} more)" if others else ""
+    place = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}{more}" if place else f"{message}{more}"

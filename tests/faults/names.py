@@ -16,12 +16,12 @@ from world import REQUEST, World
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.evaluation.heart_files import cohort_hearts
 from cardiomorph.evaluation.measurement import MeasurementConfig, measure_all
-from cardiomorph.files import digest, read_arrays, read_json, write_json
+from cardiomorph.files import digest, read_arrays, read_json, validated, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.report.card import pack, summary
 from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.reconstruct import reconstruct
-from cardiomorph.synthesis.request import checked_request
+from cardiomorph.synthesis.request import SynthesisRequest
 
 NAMES = (
     "../victim/evil", "../../victim/evil", "/tmp/victim", "..", ".", "", ".hidden", "a/b", "a\\b", "a\0b", "a\nb",
@@ -30,7 +30,8 @@ NAMES = (
 
 
 def _source(world: World, name: str, place: Path) -> object:
-    return synthesize(Atlas(world.atlas), place / "out", checked_request(**{**dict(REQUEST), "sources": (name,)}))
+    request = validated(SynthesisRequest, {**dict(REQUEST), "sources": (name,)}, "the request")
+    return synthesize(Atlas(world.atlas), place / "out", request)
 
 
 def _parent(world: World, name: str, place: Path) -> object:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from cardiomorph import synthesize
 from cardiomorph.checks import is_name
+from cardiomorph.cli import app
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_arrays, read_csv, read_json, write_json
@@ -23,7 +25,8 @@ from cardiomorph.synthesis import batch_synthesis
 from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import recreate
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
-from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, _digits, checked_request, jobs
+from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, _digits
 
 COLUMNS = "subject,group,lv_edv_ml,lv_esv_ml,lv_ef_pct,rv_edv_ml,rv_esv_ml,rv_ef_pct,lv_mass_g,wall_max_mm,long_axis_mm"
 
@@ -188,8 +191,8 @@ def test_all_sources_are_the_training_parents(atlas):
     "facts", [{"severity": 1.5}, {"versions": 0}, {"targets": ("XYZ",)}, {"steps": 0}, {"seed": -1}]
 )
 def test_a_bad_request_names_what_is_wrong(facts):
-    with pytest.raises(CardiomorphError, match=next(iter(facts))):
-        checked_request(**facts)
+    with pytest.raises(ValidationError, match=next(iter(facts))):
+        SynthesisRequest(**facts)
 
 
 def test_every_severity_has_a_name_of_its_own(atlas):
@@ -226,14 +229,36 @@ def test_what_is_asked_for_twice_is_made_once(atlas):
     assert sources[-3:] == ["virtual001", "virtual002", "virtual003"]
 
 
-def test_versions_are_the_same_from_python_and_the_command_line():
-    assert SynthesisRequest().versions == SynthesisRequest(versions=None).versions == 5
-    assert (
-        SynthesisRequest(sources=("virtual",)).versions
-        == checked_request(sources=("virtual",), versions=None).versions
-        == 1
-    )
-    assert SynthesisRequest(sources=("virtual", "a")).versions == 5
+@pytest.mark.parametrize(
+    ("facts", "with_subjects", "sources", "versions"),
+    [
+        ({}, True, ("all",), 5),
+        ({}, False, ("virtual",), 1),
+        ({"sources": ("virtual",)}, True, ("virtual",), 1),
+        ({"sources": ("virtual", "a")}, False, ("virtual", "a"), 5),
+        ({"sources": ("virtual",), "versions": 3}, True, ("virtual",), 3),
+    ],
+)
+def test_what_was_not_said_is_decided_by_the_request(facts, with_subjects, sources, versions):
+    resolved = SynthesisRequest(**facts).resolved(with_subjects=with_subjects)
+    assert (resolved.sources, resolved.versions) == (sources, versions)
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ("", {}),
+        ("--target HCM RV --target NOR --labels-only", {"targets": ("HCM", "RV", "NOR"), "images": False}),
+        ("--source a b --versions 2 --sampler paper", {"sources": ("a", "b"), "versions": 2, "sampler": "paper"}),
+        ("--slices native --styles mean --severity .5 --steps 3 --seed 7 --parents 2",
+         {"slices": "native", "styles": "mean", "severity": 0.5, "steps": 3, "seed": 7, "parents": 2}),
+    ],
+)  # fmt: skip
+def test_the_command_line_asks_what_python_asks(words, facts, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(batch_synthesis, "synthesize", lambda atlas, output, request, **more: asked.append(request))
+    app(["synthesize", "-o", str(tmp_path), *words.split()], result_action="return_value")
+    assert (asked[0] or SynthesisRequest()) == SynthesisRequest(**facts)
 
 
 def test_a_request_for_more_hearts_than_memory_is_a_stream(atlas):
@@ -375,4 +400,4 @@ def test_virtual_parents_need_no_subject(cohort, model_folders, tmp_path):
     for path in (made / "virtual001_HCM_v01").iterdir():
         assert (again / path.name).read_bytes() == path.read_bytes()
     with pytest.raises(CardiomorphError, match=r"no healthy subject in its training split.*--source virtual"):
-        synthesize(shared, tmp_path / "none", SynthesisRequest(targets=("HCM",)))
+        synthesize(shared, tmp_path / "none", SynthesisRequest(targets=("HCM",), sources=("all",)))

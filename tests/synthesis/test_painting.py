@@ -13,8 +13,9 @@ from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.heart_synthesis import draw_heart, image_slices, label_slices
+from cardiomorph.synthesis.jobs import jobs
 from cardiomorph.synthesis.painting import MAX_STRENGTH, NOISE_SHARE, noise_strength, paint, strength_for
-from cardiomorph.synthesis.request import SynthesisRequest, jobs
+from cardiomorph.synthesis.request import SynthesisRequest
 
 SHAPE = (6, 96, 96)
 

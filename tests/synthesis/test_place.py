@@ -14,7 +14,8 @@ from cardiomorph.latent.library import find_atlas
 from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.synthesis.batch_synthesis import write_heart
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
-from cardiomorph.synthesis.request import SynthesisRequest, jobs
+from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.volume import Volume, read_nifti, write_nifti
 
 

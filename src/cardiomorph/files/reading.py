@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cardiomorph.errors import CardiomorphError
+from cardiomorph.errors import CardiomorphError, first_problem
 from cardiomorph.files.text import SEAL, seal_fits, unguarded
 
 MAX_TEXT_BYTES = 256 * 2**20
@@ -97,15 +97,6 @@ def validated(kind: type[Model], value: Any, where: Path | str, fix: str | None 
         return kind.model_validate(value)
     except ValidationError as error:
         raise CardiomorphError(first_problem(error), where=where, fix=fix) from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first of the things that are wrong, and how many more there are, in one line."""
-    first, *others = error.errors(include_url=False)
-    more = f" (and {len(others)} more)" if others else ""
-    place = ".".join(map(str, first["loc"]))
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}{more}" if place else f"{message}{more}"
 
 
 def read_csv(path: Path, *columns: str) -> list[dict[str, str]]:

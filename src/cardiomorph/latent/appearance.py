@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,10 @@ from scipy.fft import dct, idct
 from scipy.special import ndtr, ndtri
 
 from cardiomorph.anatomy import PHASES, Phase
+from cardiomorph.latent.options import StyleVariation
 
 Styles = Mapping[Phase, NDArray[np.float32]]
 """By phase, (32, style_dims) codes along the axis."""
-StyleVariation = Literal["slice", "smooth", "mean"]
 MAX_FACTORS = 16
 _DECILES = np.linspace(0.0, 1.0, 11)
 _WAVES = 4

@@ -14,11 +14,11 @@ from cardiomorph.anatomy import HEALTHY
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.atlas import Atlas, Parent, TypicalSubject
+from cardiomorph.latent.options import VIRTUAL
 from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.statistics import unpack
 from cardiomorph.latent.trajectory import Trajectory
 
-VIRTUAL = "virtual"
 _NAME = re.compile(rf"{VIRTUAL}0*([1-9][0-9]{{0,17}})")
 
 

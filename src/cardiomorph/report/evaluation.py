@@ -38,7 +38,6 @@ from cardiomorph.files import (
     write_text,
 )
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.latent.virtual import VIRTUAL
 from cardiomorph.models.imagenet import imagenet_available
 from cardiomorph.progress import say
 from cardiomorph.report import evidence_sections as evidence
@@ -269,8 +268,6 @@ def _write_page(
         sections.append(Section("Figures 2, 4 and 5 of the paper", f"Left out: {why}."))
     else:
         request = _request(facts["synthesis"])
-        if not facts["synthesis"] and not atlas.parents:
-            request = request.model_copy(update={"sources": (VIRTUAL,)})
         sections += [
             paper_sections.transition_section(atlas, request),
             paper_sections.surface_section(atlas, request, cohort),

@@ -21,9 +21,10 @@ from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
 from cardiomorph.report.page import Section, collapsible, table
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
+from cardiomorph.synthesis.jobs import sources_of
 from cardiomorph.synthesis.morph_series import SEVERITIES
 from cardiomorph.synthesis.painting import noise_strength, paint
-from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, sources_of
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.volume import Volume
 
 _SHARES = ("share_out_of_bounds", "share_clipped")

@@ -38,7 +38,8 @@ from cardiomorph.models.threads import threads
 from cardiomorph.progress import say, track
 from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, SyntheticHeart, synthesize_heart
-from cardiomorph.synthesis.request import HeartJob, SynthesisRequest, jobs
+from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.workers import worker_pool
 
 _REQUEST = "synthesis.json"
@@ -121,8 +122,9 @@ def synthesize(
         CardiomorphError: bad atlas, unknown source or target, an output of another request, a full disk.
     """
     source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
-    request, output = request or SynthesisRequest(), Path(output)
-    _adopt(source, request.sources, cohort)
+    request = (request or SynthesisRequest()).resolved(with_subjects=bool(source.parents))
+    output = Path(output)
+    _adopt(source, request.sources or (), cohort)
     wanted = jobs(request, source)
     _claim(output, request, source)
     missing = _missing(wanted, source, output)

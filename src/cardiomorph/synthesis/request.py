@@ -1,31 +1,30 @@
-"""What is asked for: which diseases, from whom, how ill, drawn how. And the hearts that this means, one by one."""
+"""What is asked for: which diseases, from whom, how ill, drawn how.
+
+The fields are the options of `cardiomorph synthesize`, too: their names, defaults and words stand here once, and this
+file imports nothing heavy, so that ``--help`` answers at once.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from decimal import Decimal
-from fractions import Fraction
-from typing import Annotated, Any, Literal, overload
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from cyclopts import Parameter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from cardiomorph.anatomy import DISEASES, GROUPS, Phase
+from cardiomorph.anatomy import DISEASES, Phase
 from cardiomorph.checks import MAX_SEED, is_name
-from cardiomorph.errors import CardiomorphError
-from cardiomorph.files.reading import first_problem
-from cardiomorph.latent.appearance import StyleVariation
-from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.options import VIRTUAL, StyleVariation
 from cardiomorph.latent.samplers.choice import AnySampler
-from cardiomorph.latent.samplers.population import PopulationSampler
-from cardiomorph.latent.virtual import VIRTUAL, parent_named, virtual_name, virtual_number
 
+ALL: Literal["all"] = "all"
+Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
+Target = Literal[Group, "all"]
 SliceGrid = Literal["32", "native"]
-ALL = "all"
 _VERSIONS, _VERSIONS_OF_VIRTUAL = 5, 1
 _MANY = 10**9
-_MAX_HEARTS = 10**15
 
 
 def _named(text: str) -> str:
@@ -37,6 +36,11 @@ def _named(text: str) -> str:
 Name = Annotated[str, AfterValidator(_named)]
 
 
+def _several(option: str) -> Parameter:
+    """An option that takes many values, or is given many times."""
+    return Parameter(name=option, consume_multiple=True, negative=(), show_default=False)
+
+
 class SynthesisRequest(BaseModel):
     """A whole synthesis. Its JSON is saved beside the result and recreates it.
 
@@ -45,55 +49,67 @@ class SynthesisRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    targets: tuple[str, ...] = Field(DISEASES, description='groups; "all" are the four diseases')
-    sources: tuple[Name, ...] = Field(
-        (ALL,), description='healthy subjects; "all" are those of the training split, "virtual" are nobody'
+    targets: Annotated[tuple[Target, ...], _several("--target")] = Field(
+        (ALL,),
+        min_length=1,
+        validate_default=True,
+        description="Diseases to morph to; all four by default. NOR draws another healthy heart.",
     )
-    parents: int = Field(8, ge=1, le=_MANY, description='how many healthy hearts "virtual" draws')
-    versions: int = Field(
-        _VERSIONS, ge=1, le=_MANY, description="hearts a source and target; 1 by default where all are virtual"
+    sources: Annotated[tuple[Name, ...] | None, _several("--source")] = Field(
+        None,
+        min_length=1,
+        description="Healthy subjects to morph from: their names, all (of the training split), or virtual, hearts of "
+        "nobody that are drawn from the healthy group's statistics. By default all where the atlas has subjects, else "
+        "virtual.",
     )
-    severity: float = Field(1.0, ge=0, le=1, description="0 is the healthy parent, 1 the drawn diseased heart")
+    parents: int = Field(8, ge=1, le=_MANY, description="How many virtual parents to draw.")
+    versions: int | None = Field(
+        None,
+        ge=1,
+        le=_MANY,
+        description="Hearts drawn for each source and target; by default 5, or 1 where all sources are virtual.",
+    )
+    severity: float = Field(1.0, ge=0, le=1, description="0 is the healthy heart, 1 the drawn diseased one.")
     steps: int = Field(
-        1, ge=1, le=_MANY, description="hearts along the way from healthy to the severity, the last included"
+        1, ge=1, le=_MANY, description="Hearts along the way from healthy to SEVERITY, the last included."
     )
-    sampler: AnySampler = PopulationSampler()
-    slices: SliceGrid = "32"
-    images: bool = True
-    styles: StyleVariation = Field("slice", description="how the appearance changes along the axis")
-    seed: int = Field(0, ge=0, le=MAX_SEED)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _versions_by_source(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("versions") is not None:
-            return given
-        sources = given.get("sources", (ALL,))
-        only_virtual = isinstance(sources, list | tuple) and set(map(str, sources)) == {VIRTUAL}
-        return {**given, "versions": _VERSIONS_OF_VIRTUAL if only_virtual else _VERSIONS}
+    sampler: AnySampler = Field(
+        "population",
+        validate_default=True,
+        description="How the diseased heart is drawn; population keeps ED, ES and length together.",
+    )
+    slices: SliceGrid = Field(
+        "32", description="32 equal slices over the heart's length, or the subject's native grid."
+    )
+    images: Annotated[bool, Parameter(negative="--labels-only")] = Field(
+        True, description="Paint images, where the atlas has an image model; or labels only."
+    )
+    styles: StyleVariation = Field(
+        "slice",
+        description="How the parent's appearance changes along the axis: every slice its own, smooth, or one for all "
+        "(mean).",
+    )
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="With the atlas, decides every heart.")
 
     @field_validator("targets", mode="after")
     @classmethod
     def _each_target_once(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
-        named = dict.fromkeys(name for target in targets for name in (DISEASES if target == ALL else (target,)))
-        if not named or not named.keys() <= set(GROUPS):
-            raise ValueError(f"targets must be of {', '.join(GROUPS)}; got {', '.join(targets)[:120] or 'none'}")
-        return tuple(named)
+        return tuple(dict.fromkeys(name for target in targets for name in (DISEASES if target == ALL else (target,))))
 
     @field_validator("sources", mode="after")
     @classmethod
-    def _each_source_once(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        if not sources:
-            raise ValueError("name at least one source")
-        return tuple(dict.fromkeys(sources))
+    def _each_source_once(cls, sources: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if sources is None else tuple(dict.fromkeys(sources))
 
+    def resolved(self, *, with_subjects: bool) -> SynthesisRequest:
+        """The same with nothing left open: what was not said is decided here, for Python and the command line alike.
 
-def checked_request(**facts: Any) -> SynthesisRequest:
-    """A request from loose values. Raises `CardiomorphError` that names the value that is wrong."""
-    try:
-        return SynthesisRequest(**facts)
-    except ValidationError as error:
-        raise CardiomorphError(first_problem(error)) from error
+        Args:
+            with_subjects: whether the atlas has subjects of its own to morph from.
+        """
+        sources = self.sources or ((ALL,) if with_subjects else (VIRTUAL,))
+        versions = self.versions or (_VERSIONS_OF_VIRTUAL if set(sources) == {VIRTUAL} else _VERSIONS)
+        return self.model_copy(update={"sources": sources, "versions": versions})
 
 
 class HeartJob(BaseModel):
@@ -102,7 +118,7 @@ class HeartJob(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Name
-    target: Literal["NOR", "DCM", "HCM", "MINF", "RV"]
+    target: Group
     version: int = Field(ge=1)
     severity: float = Field(ge=0, le=1)
     sampler: AnySampler
@@ -134,96 +150,3 @@ def _digits(severity: float) -> str:
         return shortest.replace(".", "_")
     whole, _, decimals = f"{Decimal(shortest):f}".partition(".")
     return whole + decimals.ljust(3, "0")
-
-
-def sources_of(request: SynthesisRequest, atlas: Atlas) -> Sequence[str]:
-    """The parents asked for, each once. Raises `CardiomorphError` where the atlas has none such."""
-    named: dict[str, None] = {}
-    for source in request.sources:
-        if source == ALL:
-            named |= dict.fromkeys(_training_parents(atlas))
-        elif source != VIRTUAL or source in atlas.parents:
-            named[parent_named(atlas, source, request.seed).id] = None
-    if VIRTUAL not in request.sources or VIRTUAL in named:
-        return list(named)
-    return _WithVirtual(list(named), request.parents)
-
-
-def _training_parents(atlas: Atlas) -> list[str]:
-    chosen = [n for n, parent in atlas.parents.items() if parent.split == "train" and n not in atlas.adopted]
-    if not chosen:
-        raise CardiomorphError(
-            "has no healthy subject in its training split",
-            where=atlas.folder,
-            fix="--source virtual draws healthy hearts from the group's statistics",
-        )
-    return chosen
-
-
-class _WithVirtual(Sequence[str]):
-    """Names, and those of virtual parents that are not among them, however many: counted, not listed."""
-
-    def __init__(self, named: list[str], count: int) -> None:
-        self.named = [name for name in named if not 1 <= (virtual_number(name) or 0) <= count]
-        self.drawn = count
-
-    def __len__(self) -> int:
-        return len(self.named) + self.drawn
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        return self.named[place] if place < len(self.named) else virtual_name(place - len(self.named) + 1)
-
-
-class Jobs(Sequence[HeartJob]):
-    """Every heart of a request, parent by parent: each is made when it is asked for."""
-
-    def __init__(self, request: SynthesisRequest, atlas: Atlas) -> None:
-        self.request, self.sources = request, sources_of(request, atlas)
-        self.images = request.images and atlas.has_images
-        self.total = len(self.sources) * len(request.targets) * request.versions * request.steps
-        if self.total > _MAX_HEARTS:
-            raise CardiomorphError(f"the request is for {self.total:.0e} hearts", fix="Ask for fewer")
-
-    def __len__(self) -> int:
-        return self.total
-
-    @overload
-    def __getitem__(self, index: int) -> HeartJob: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[HeartJob]: ...
-    def __getitem__(self, index: int | slice) -> HeartJob | list[HeartJob]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(self.total))]
-        request = self.request
-        rest, step = divmod(range(self.total)[index], request.steps)
-        rest, version = divmod(rest, request.versions)
-        source, target = divmod(rest, len(request.targets))
-        return HeartJob(
-            source=self.sources[source],
-            target=request.targets[target],
-            version=version + 1,
-            severity=self._severity(step + 1),
-            sampler=request.sampler,
-            slices=request.slices,
-            images=self.images,
-            styles=request.styles,
-            seed=request.seed,
-        )
-
-    def _severity(self, step: int) -> float:
-        """That of the decimal numbers that people see: a third of 0.9 is 0.3."""
-        return float(Fraction(repr(self.request.severity)) * step / self.request.steps)
-
-
-def jobs(request: SynthesisRequest, atlas: Atlas) -> Jobs:
-    """Every heart of a request. Raises `CardiomorphError` for unknown sources or targets."""
-    for target in request.targets:
-        atlas.group(target)
-    return Jobs(request, atlas)

@@ -23,8 +23,8 @@ from cardiomorph.evaluation.reference import Reference
 from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
 from cardiomorph.files import validated
-from cardiomorph.latent.appearance import StyleVariation
 from cardiomorph.latent.atlas import Atlas, Parent
+from cardiomorph.latent.options import StyleVariation
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed

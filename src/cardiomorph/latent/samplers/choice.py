@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
-import numpy as np
 from pydantic import BaseModel, PlainSerializer, PlainValidator, ValidationError
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.samplers import SAMPLERS
-from cardiomorph.latent.samplers.draw import Draw
-from cardiomorph.latent.statistics import GroupStatistics
-from cardiomorph.latent.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cardiomorph.latent.samplers.draw import Draw
+    from cardiomorph.latent.statistics import GroupStatistics
+    from cardiomorph.latent.trajectory import Trajectory
 
 
 class Sampler(Protocol):
@@ -42,9 +45,10 @@ def sampler_named(name: str, **settings: Any) -> Sampler:
 
 
 def _sampler(value: Any) -> Sampler:
-    """A sampler from itself or from its JSON. Raises `ValueError` for anything else."""
+    """A sampler from itself, its name or its JSON. Raises `ValueError` for anything else."""
     if isinstance(value, BaseModel):
         return cast(Sampler, value)
+    value = {"name": value} if isinstance(value, str) else value
     name = value.get("name") if isinstance(value, Mapping) else None
     if not isinstance(name, str) or name not in SAMPLERS:
         raise ValueError(f"there is no sampler {name!r}")
@@ -57,5 +61,9 @@ def _settings(sampler: Any) -> dict[str, Any]:
     return sampler.model_dump(mode="json")
 
 
-AnySampler = Annotated[Sampler, PlainValidator(_sampler), PlainSerializer(_settings)]
+if TYPE_CHECKING:
+    AnySampler = Sampler
+else:
+    # To the command line it is one of the names.
+    AnySampler = Annotated[Literal[tuple(SAMPLERS)], PlainValidator(_sampler), PlainSerializer(_settings)]
 """A field that holds any sampler of `SAMPLERS`."""

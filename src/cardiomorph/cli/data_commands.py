@@ -1,0 +1,135 @@
+"""Data sets in, data sets out: `phantom`, `prepare`, `measure`, `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cardiomorph.cli.parameters import Count, Output, Seed, Switch, label_codes
+from cardiomorph.data.sources import SOURCES
+
+if TYPE_CHECKING:
+    SourceName = str
+else:
+    SourceName = Literal["auto", *SOURCES]
+
+
+def phantom(*, output: Output, subjects_per_group: Count = 20, seed: Seed = 0, workers: Count = 2) -> None:
+    """Write a parametric cohort of hearts in ACDC's own folder layout.
+
+    Five groups, ED and ES, images and labels; truth.json in each subject's folder holds every parameter.
+
+    Parameters
+    ----------
+    output:
+        Folder of the data set to write.
+    subjects_per_group:
+        Hearts in each of NOR, DCM, HCM, MINF and RV; at least 2.
+    seed:
+        Subjects depend on the seed and their number only.
+    workers:
+        Processes.
+    """
+    from cardiomorph.data.phantom import write_phantom_cohort
+
+    write_phantom_cohort(output, subjects_per_group, seed, workers)
+
+
+def prepare(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    format: SourceName = "auto",
+    labels: str | None = None,
+    heldout: float = 0.2,
+    seed: Seed = 0,
+    skip_bad: Switch = False,
+    workers: Count = 2,
+) -> None:
+    """Prepare a data set: 128 x 128 slices at 1.5 mm around each heart, one file a subject, a readable manifest.
+
+    Patients are split into training and held-out ones by group; near-identical hearts stay on one side.
+
+    Parameters
+    ----------
+    source:
+        Folder of the data set, in the layout of ACDC, M&Ms, M&Ms-2 or nnU-Net.
+    output:
+        Cohort folder to write; a cohort that is there is replaced when the new one is whole.
+    format:
+        Layout of SOURCE; auto recognises it.
+    labels:
+        What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
+        85:1,170:2,255:3. By default what the layout (and nnU-Net's dataset.json) says.
+    heldout:
+        Share of each group that no model is trained on.
+    seed:
+        Seed of the split.
+    skip_bad:
+        Leave out subjects that cannot be read, and list them, instead of stopping at the first.
+    workers:
+        Processes.
+    """
+    from cardiomorph.data.cohort import prepare_cohort
+
+    prepare_cohort(
+        source,
+        output,
+        source_format=format,
+        codes=label_codes(labels),
+        heldout=heldout,
+        seed=seed,
+        skip_bad=skip_bad,
+        workers=workers,
+    )
+
+
+def measure(folder: Path, /, *, output: Output, labels: str | None = None) -> None:
+    """Measure volumes, ejection fractions, mass, wall and length of any labelled folder.
+
+    Parameters
+    ----------
+    folder:
+        A data set in a known layout, a prepared cohort, a synthesis, or one label NIfTI.
+    output:
+        CSV file to write; an empty cell is a measure that cannot be had.
+    labels:
+        What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance 1:3 for
+        masks of the LV cavity alone.
+    """
+    from cardiomorph.evaluation.table import write_measures
+
+    write_measures(folder, output, label_codes(labels))
+
+
+def export(
+    synth: Path,
+    /,
+    *,
+    output: Output,
+    format: Literal["nnunet", "acdc"] = "nnunet",
+    real: Path | None = None,
+    seed: Seed = 0,
+) -> None:
+    """Export hearts as training data, real patients beside them if given.
+
+    In nnU-Net's splits no synthetic case is ever in a validation fold, and a validation patient's children do not
+    train in his fold.
+
+    Parameters
+    ----------
+    synth:
+        Folder of `cardiomorph synthesize`.
+    output:
+        New folder; for nnU-Net name it Dataset501_Name.
+    format:
+        nnunet (imagesTr, labelsTr, dataset.json, splits_final.json) or acdc (one tree).
+    real:
+        Folder of the real data set that the parents came from.
+    seed:
+        Seed of the folds.
+    """
+    from cardiomorph.synthesis.export import export as run
+
+    run(synth, output, layout=format, real=real, seed=seed)

@@ -1,0 +1,130 @@
+"""Hearts looked at: `evaluate`, `view`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cardiomorph.cli.parameters import Count, Output, Seed, label_codes
+from cardiomorph.errors import CardiomorphError
+
+
+def evaluate(
+    synth: Path,
+    /,
+    *,
+    against: Path,
+    output: Output,
+    atlas: Path | None = None,
+    segmenter: Path | None = None,
+    compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    labels: str | None = None,
+    fail_if: Annotated[list[str] | None, Parameter(negative=())] = None,
+    seed: Seed = 0,
+    workers: Count = 2,
+) -> None:
+    """Weigh synthetic hearts against real ones: verdicts, metrics.json, measures.csv, report.html.
+
+    Function, plausibility, anatomical validity, 3D consistency, image fidelity, label match, memorisation and
+    identity, each beside its real-versus-real floor. An interrupted evaluation goes on where it stopped.
+
+    Exit code 1 where a condition of --fail-if holds.
+
+    Parameters
+    ----------
+    synth:
+        Folder of `cardiomorph synthesize`, or any labelled folder in the layout of ACDC, nnU-Net, M&Ms or M&Ms-2.
+    against:
+        Prepared cohort of real hearts.
+    output:
+        Report folder to write.
+    atlas:
+        Atlas of the synthesis; by default the one it was made with.
+    segmenter:
+        Run folder of `cardiomorph train segmenter`, for label match and the project's own features.
+    compare:
+        Another folder of hearts to lay beside the first; may be given again.
+    labels:
+        Label codes of the hearts, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
+        1:3,2:2,3:1.
+    fail_if:
+        A condition such as "validity.invalid_slices > 0.01"; may be given again.
+    seed:
+        Seed of the random halves that make the floors.
+    workers:
+        Processes.
+    """
+    from cardiomorph.report.evaluation import evaluate as run
+
+    result = run(
+        synth,
+        output,
+        against=against,
+        atlas=atlas,
+        segmenter=segmenter,
+        compare=compare or (),
+        codes=label_codes(labels),
+        fail_if=fail_if or (),
+        seed=seed,
+        workers=workers,
+    )
+    if result.failed:
+        print(f"failed: {'; '.join(result.failed)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def view(
+    given: Path | None = None,
+    /,
+    *,
+    cohort: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    browser: bool = True,
+    export: Path | None = None,
+    source: str | None = None,
+    seed: Seed = 0,
+) -> None:
+    """Open a viewer in the browser, where a healthy heart turns into a diseased one under your hand.
+
+    Ctrl-C ends it. The server answers this machine only, unless --host says otherwise; then it asks for a token, which
+    stands in the address that it prints.
+
+    Parameters
+    ----------
+    given:
+        Folder of an atlas, a synthesis, a report or a demo, or the name of an atlas that ships; the default atlas
+        without.
+    cohort:
+        Prepared cohort whose subjects can be morphed too, and stand on the latent map.
+    host:
+        Address to answer on; 0.0.0.0 for every one of this machine's.
+    port:
+        Port to answer on; 0 takes a free one.
+    token:
+        What requests must carry; drawn at random for a host that others can reach.
+    browser:
+        Open the browser.
+    export:
+        Write one HTML file with precomputed morphs of one heart to every disease, which opens offline from disk, and
+        start no server.
+    source:
+        With --export, the healthy heart; the first one by default.
+    seed:
+        With --export, the seed of the draws.
+    """
+    try:
+        from cardiomorph.viewer.launch import export_page, serve
+    except ModuleNotFoundError as error:
+        raise CardiomorphError(
+            f"the viewer needs {error.name}, which is not installed", fix="pip install 'cardiomorph[viewer]'"
+        ) from error
+
+    if export is not None:
+        export_page(given, export, cohort=cohort, source=source, seed=seed)
+    else:
+        serve(given, cohort=cohort, host=host, port=port, token=token, browser=browser)

@@ -1,0 +1,10 @@
+"""Words by which hearts are asked for; whoever needs no more than the words loads nothing heavy with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+VIRTUAL = "virtual"
+"""A healthy parent that is nobody."""
+StyleVariation = Literal["slice", "smooth", "mean"]
+"""How an appearance changes along the axis."""
