@@ -1,5 +1,6 @@
 """What the command line says, and how it ends, when something is wrong: one line, the right code, nothing else."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,8 +11,8 @@ import pytest
 
 from cardiomorph import cli
 from cardiomorph.cli.ending import expanded
+from cardiomorph.cli.messages import ConsoleHandler, show_messages
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.progress import say
 
 
 def ends(monkeypatch, capsys, *words):
@@ -100,6 +101,17 @@ def test_home_is_home_behind_an_equals_sign_too(monkeypatch, capsys, tmp_path):
     assert expanded(["--output=~/x", "-o=~/x", "~/x", "--token=a~b", "--seed=1"]) == [
         f"--output={tmp_path}/x", f"-o={tmp_path}/x", "~/x", "--token=a~b", "--seed=1",
     ]  # fmt: skip
+
+
+def say(text):
+    ConsoleHandler().emit(logging.LogRecord("cardiomorph.x", logging.INFO, "x.py", 1, text, (), None))
+
+
+def test_what_the_library_logs_is_shown_once(capfd):
+    for _ in range(2):
+        show_messages()
+    logging.getLogger("cardiomorph.data.cohort").info("100% of %s")
+    assert capfd.readouterr().err == "100% of %s\n"
 
 
 @pytest.mark.parametrize("name", ["run[red]7", "o[/b]", "[/red]", ":smile:", "[link=http://x]y"])

@@ -7,6 +7,7 @@ good it can get.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.files import ensure_folder
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.models.checkpoint import DESCRIPTION
-from cardiomorph.progress import console, say
+from cardiomorph.progress import console
 from cardiomorph.report.evaluation import evaluate
 from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import synthesize
@@ -25,6 +26,8 @@ from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.training.image import IMAGE_PRESETS, train_image
 from cardiomorph.training.segmenter import SEGMENTER_PRESETS, train_segmenter
 from cardiomorph.training.shape import SHAPE_PRESETS, train_shape
+
+_log = logging.getLogger(__name__)
 
 SUBJECTS_PER_GROUP = 10
 MODELS = "phantom-small"
@@ -51,7 +54,7 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     if shipped is None:
         _train_tiny(cohort, output, seed)
     else:
-        say(f"{MODELS}, which ships: cardiomorph models show {MODELS}")
+        _log.info(f"{MODELS}, which ships: cardiomorph models show {MODELS}")
     judge = SEGMENTER_PRESETS["tiny"].model_copy(update={"seed": seed})
     if not (output / "segmenter" / DESCRIPTION).exists():
         train_segmenter(cohort, output / "segmenter", config=judge, resume=True)
@@ -63,8 +66,8 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
     synthesize(atlas, output / "hearts", request)
     console.rule("report")
     page = evaluate(output / "hearts", output / "report", against=cohort, segmenter=output / "segmenter").page
-    say(f"\nThe report is {page}, the hearts are in {output / 'hearts'}. To turn them under your hand:")
-    say(f"  {_command()} view {output}")
+    _log.info(f"\nThe report is {page}, the hearts are in {output / 'hearts'}. To turn them under your hand:")
+    _log.info(f"  {_command()} view {output}")
     return page
 
 

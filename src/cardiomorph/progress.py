@@ -1,4 +1,4 @@
-"""What a person who waits is told: lines as they are, and bars for work that takes a while."""
+"""Bars for a person who waits, for work that takes a while."""
 
 from __future__ import annotations
 
@@ -15,18 +15,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
 from cardiomorph.errors import printable
 
 T = TypeVar("T")
 console = Console(stderr=True, emoji=False)
-
-
-def say(text: str, *, style: str = "") -> None:
-    """Prints lines on standard error as they are: brackets in names are no markup, control characters are shown."""
-    lines = "\n".join(printable(line) for line in text.split("\n"))
-    console.print(Text(lines, style=style), soft_wrap=True)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:

@@ -278,7 +278,7 @@ def test_a_request_for_more_hearts_than_memory_is_a_stream(atlas):
         jobs(request.model_copy(update={"versions": 10**9}), atlas)
 
 
-def test_whole_hearts_stay_and_damaged_ones_are_made_again(synth, atlas, tmp_path, capfd):
+def test_whole_hearts_stay_and_damaged_ones_are_made_again(synth, atlas, tmp_path, caplog):
     shutil.copytree(synth, tmp_path / "s")
     folders = sorted(path for path in (tmp_path / "s").iterdir() if path.is_dir())
     next(folders[0].glob("*_gt.nii.gz")).write_bytes(b"")
@@ -288,7 +288,7 @@ def test_whole_hearts_stay_and_damaged_ones_are_made_again(synth, atlas, tmp_pat
     synthesize(atlas.folder, tmp_path / "s", small(atlas))
     assert files_of(tmp_path / "s") == files_of(synth)
     assert (folders[3] / "provenance.json").stat().st_mtime_ns == whole
-    said = capfd.readouterr().err
+    said = caplog.text
     assert said.count("it is made again") == 3
     for folder in folders[:3]:
         assert f"{folder}: is damaged" in said

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from cyclopts import CycloptsError
 
+from cardiomorph.cli.messages import show_messages
 from cardiomorph.errors import CardiomorphError, first_problem, printable
 
 _SMALLER = "Use fewer workers, a smaller batch or model, or a smaller input."
@@ -23,6 +24,7 @@ def run(command: Callable[[list[str]], object]) -> None:
     Exit code 2 for anything that the user can mend, 130 for an interruption; a mistake of ours keeps its traceback.
     """
     _print_what_a_terminal_cannot()
+    show_messages()
     try:
         with _memory_in_words():
             command(expanded(sys.argv[1:]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -50,8 +51,10 @@ from cardiomorph.files import (
     write_csv,
     write_json,
 )
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.workers import worker_pool
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 2
 _MANIFEST, _SETTINGS, _SUBJECTS = "manifest.csv", "cohort.json", "subjects"
@@ -372,8 +375,8 @@ def _announce(
     doubts: Mapping[str, Sequence[str]],
 ) -> None:
     held = sum(row["split"] == "heldout" for row in rows)
-    lines = [f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out"]
-    lines += [f"one heart, kept on one side of the split: {', '.join(members)}" for members in twins]
-    lines += doubt_lines(doubts)
-    lines += [f"left out: {problem}" for problem in left_out.values()]
-    say("\n".join(lines))
+    _log.info(f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out")
+    for members in twins:
+        _log.warning(f"one heart, kept on one side of the split: {', '.join(members)}")
+    for line in (*doubt_lines(doubts), *(f"left out: {problem}" for problem in left_out.values())):
+        _log.warning(line)

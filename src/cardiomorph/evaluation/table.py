@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,10 @@ from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_label
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
 from cardiomorph.files import write_csv
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.volume import read_nifti
+
+_log = logging.getLogger(__name__)
 
 Loaded = TypeVar("Loaded", Subject, PreparedSubject)
 Row = dict[str, Any]
@@ -93,12 +96,12 @@ def _loaded(loads: Sequence[Callable[[], Loaded]]) -> Iterator[Loaded]:
         try:
             yield load()
         except CardiomorphError as error:
-            say(f"left out: {error}")
+            _log.warning(f"left out: {error}")
 
 
 def _say_doubts(doubts: Sequence[tuple[str, Sequence[str]]]) -> None:
     for line in doubt_lines(grouped(doubts)):
-        say(line)
+        _log.warning(line)
 
 
 def write_measures(folder: Path, output: Path, codes: LabelCodes | None = None) -> list[Row]:
@@ -107,7 +110,7 @@ def write_measures(folder: Path, output: Path, codes: LabelCodes | None = None) 
         raise CardiomorphError("exists and is no CSV file", where=output, fix="Choose another output")
     rows = measure_folder(folder, codes)
     write_csv(Path(output), rows, TABLE_COLUMNS)
-    say(f"{len(rows)} hearts in {output}")
+    _log.info(f"{len(rows)} hearts in {output}")
     return rows
 
 

@@ -5,6 +5,7 @@ The card refuses to be written where the memorisation measures say that patients
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,8 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.atlas_files import ATLAS, STATISTICS
 from cardiomorph.latent.library import CARD
 from cardiomorph.models.checkpoint import DESCRIPTION, WEIGHTS
-from cardiomorph.progress import say
+
+_log = logging.getLogger(__name__)
 
 MAX_TOO_CLOSE = 0.10
 """Largest share of hearts nearer to a training heart than the training hearts' own 5th percentile."""
@@ -88,7 +90,7 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
         write_json(folder / CARD, card)
         write_text(folder / "README.md", _page(given, source, card["training"], metrics))
     size = sum(path.stat().st_size for path in Path(output).rglob("*") if path.is_file())
-    say(f"{given.name} in {output}: {size / 1e6:.1f} MB")
+    _log.info(f"{given.name} in {output}: {size / 1e6:.1f} MB")
     return Path(output)
 
 

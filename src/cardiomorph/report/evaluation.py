@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,7 +40,6 @@ from cardiomorph.files import (
 )
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.imagenet import imagenet_available
-from cardiomorph.progress import say
 from cardiomorph.report import evidence_sections as evidence
 from cardiomorph.report import figures, paper_sections
 from cardiomorph.report.evidence_sections import HeartSet
@@ -48,6 +48,8 @@ from cardiomorph.report.page import Section, page, preformatted, verdict_table
 from cardiomorph.synthesis.morph_series import Identity
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.synthesis.swap import Swap
+
+_log = logging.getLogger(__name__)
 
 RECORDS, METRICS, EVALUATION = "records", "metrics.json", "evaluation.json"
 _NAMES = (METRICS, EVALUATION, "comparison.csv", "measures.csv", "groups.csv", "figures", "report.html")
@@ -144,8 +146,8 @@ def evaluate(
     path = _write_page(output, areas, sets, real, real_left_out, judged, facts, found, why, synth, cohort)
     write_json(output / EVALUATION, facts, seal=True)
     for one in judged:
-        say(f"{one.area}: {one.word}{'; ' + one.reason if one.reason else ''}")
-    say(f"report: {path}")
+        _log.info(f"{one.area}: {one.word}{'; ' + one.reason if one.reason else ''}")
+    _log.info(f"report: {path}")
     failed = [f"{c.key} {c.comparison} {c.number:g}" for c in conditions if c.holds(metrics)]
     return Evaluation(metrics, judged, failed, path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -47,7 +48,9 @@ from cardiomorph.models.checkpoint import (
 from cardiomorph.models.image_generator import ImageGenerator
 from cardiomorph.models.label_vae import LabelVAE
 from cardiomorph.models.threads import threads
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
+
+_log = logging.getLogger(__name__)
 
 Model = TypeVar("Model", LabelVAE, ImageGenerator)
 Looks = tuple[Styles, float]
@@ -273,7 +276,7 @@ def _put_model(run: Path, folder: Path, model: nn.Module, share: bool) -> None:
 
 def _announce(output: Path, diagnostics: dict[str, Any]) -> None:
     latent, rebuilt = diagnostics["latent"], diagnostics["reconstruction"]
-    say(
+    _log.info(
         f"atlas in {output}: {latent['active']} of {latent['dimensions']} latent dimensions active; Dice on "
         f"{diagnostics['reconstruction_split']} hearts {rebuilt['dice']['mean']:.3f}"
     )

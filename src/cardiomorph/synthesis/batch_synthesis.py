@@ -6,6 +6,7 @@ Every subject is a folder in ACDC's layout, so that the output is itself a sourc
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,12 +36,14 @@ from cardiomorph.files import (
 )
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.models.threads import threads
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, SyntheticHeart, synthesize_heart
 from cardiomorph.synthesis.jobs import jobs
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.workers import worker_pool
+
+_log = logging.getLogger(__name__)
 
 _REQUEST = "synthesis.json"
 _PROVENANCE, _MEASURES = "provenance.json", "measures.json"
@@ -132,7 +135,7 @@ def synthesize(
         pass
     rows = [_measures(output / job.name / _MEASURES) for job in wanted]
     write_csv(output / "measures.csv", rows, ("subject", "group", *MEASURE_COLUMNS))
-    say(f"{len(wanted)} hearts in {output}")
+    _log.info(f"{len(wanted)} hearts in {output}")
     return output
 
 
@@ -155,7 +158,7 @@ def _missing(wanted: Sequence[HeartJob], atlas: Atlas, output: Path) -> Iterator
         folder = output / job.name
         problem = _problem(folder, job, atlas) if folder.exists() else "is missing"
         if problem and folder.exists():
-            say(f"{folder}: {problem}; it is made again")
+            _log.warning(f"{folder}: {problem}; it is made again")
         yield job if problem else None
 
 

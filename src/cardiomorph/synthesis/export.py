@@ -5,6 +5,7 @@ In nnU-Net's splits validation is real patients only, and the children of a vali
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +27,10 @@ from cardiomorph.files import (
     write_csv,
     write_json,
 )
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.volume import Volume, write_nifti
+
+_log = logging.getLogger(__name__)
 
 N_FOLDS = 5
 
@@ -59,7 +62,7 @@ def export(synth: Path, output: Path, *, layout: str = "nnunet", real: Path | No
             _write_acdc(originals, synthetic, folder)
         else:
             _write_nnunet(originals, synthetic, folder, seed)
-    say(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
+    _log.info(f"{len(originals)} real and {len(synthetic)} synthetic hearts in {output}")
     return output
 
 
@@ -119,7 +122,7 @@ def _write_nnunet(originals: Sequence[Entry], synthetic: Sequence[Entry], folder
         said = (
             f"{len(splits)} folds, one for each patient" if splits else "no splits written: they take two real patients"
         )
-        say(f"{said} (--real names their data set)")
+        _log.warning(f"{said} (--real names their data set)")
 
 
 def _write_cases(subject: Subject, entry: Entry, folder: Path) -> int:

@@ -6,6 +6,7 @@ these is the sampler's.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.files import ensure_folder, new_folder, write_json
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.models.checkpoint import load_shape_model
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.volume import Volume
+
+_log = logging.getLogger(__name__)
 
 
 def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None = None) -> Path:
@@ -49,7 +52,7 @@ def reconstruct(cohort: Path, output: Path, *, shape: Path, split: Split | None 
             body = (subject.height_cm, subject.weight_kg)
             acdc.write(place, subject.id, subject.group, labels, {}, body)
             write_json(place / "provenance.json", {"synthetic": True, "reconstruction_of": subject.id})
-    say(f"{len(ids)} reconstructed hearts in {output}")
+    _log.info(f"{len(ids)} reconstructed hearts in {output}")
     return output
 
 

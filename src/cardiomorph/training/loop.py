@@ -7,6 +7,7 @@ batch is drawn and moved about in a second thread while the networks train on th
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -29,10 +30,12 @@ from cardiomorph.allocator import keep_freed_memory, peak_memory_mb
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import explained
-from cardiomorph.progress import progress_bar, say
+from cardiomorph.progress import progress_bar
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.run import RunFolder, cohort_fingerprint
 from cardiomorph.training.watch import Watch, cohort_warnings
+
+_log = logging.getLogger(__name__)
 
 _HELDOUT = "heldout_"
 
@@ -225,7 +228,7 @@ def fit(
     run.finish(kind, task.result, metrics, task.picture())
     if task.hardware.main:
         scores = ", ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-        say(f"{title} in {output}: {scores}")
+        _log.info(f"{title} in {output}: {scores}")
     task.hardware.wait()
     return metrics
 
@@ -258,7 +261,7 @@ def train(run: RunFolder, task: Task, plan: Plan, title: str) -> float:
     start, seconds = run.restore(task.modules, task.optimizers)
     main = task.hardware.main
     if start and main:
-        say(f"{title}: going on from step {start} of {plan.steps}")
+        _log.info(f"{title}: going on from step {start} of {plan.steps}")
     began = time.monotonic() - seconds
     averages, reported_at, reported_time = _Averages(), start, time.monotonic()
     watch, history = Watch(), run.history()

@@ -9,6 +9,7 @@ leaves a whole one), ``model.safetensors`` with ``model.json`` (what other comma
 from __future__ import annotations
 
 import json
+import logging
 import math
 import platform
 import shutil
@@ -39,9 +40,10 @@ from cardiomorph.files import (
 )
 from cardiomorph.files.arrays import blank_seal, sealed_bytes
 from cardiomorph.models.checkpoint import read_tensors_and_facts, save_model, tensors_to_bytes
-from cardiomorph.progress import say
 from cardiomorph.training.hardware import Hardware
 from cardiomorph.training.pictures import write_curves, write_picture
+
+_log = logging.getLogger(__name__)
 
 _CHECKPOINT, _RUN = "checkpoint.safetensors", "run.json"
 
@@ -177,7 +179,7 @@ class RunFolder:
         if not self.writes or sentence in before:
             return
         write_text(path, f"{before}step {step}: {sentence}\n")
-        say(f"warning at step {step}: {sentence}", style="bold")
+        _log.warning(f"at step {step}: {sentence}")
 
     def history(self) -> list[dict[str, float]]:
         """All reports so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 import socket
 import threading
@@ -16,12 +17,13 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.progress import say
 from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.inputs import ViewerInputs, find_inputs
 from cardiomorph.viewer.server import create_app
 from cardiomorph.viewer.session import Session
+
+_log = logging.getLogger(__name__)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -55,8 +57,8 @@ def serve(
     )
     said = notice(session.atlas.folder)
     if said:
-        say(said)
-    say(f"{address}  (Ctrl-C ends the viewer)", style="bold")
+        _log.info(said)
+    _log.info(f"{address}  (Ctrl-C ends the viewer)")
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listening])
@@ -79,7 +81,7 @@ def export_page(
     found, session = _staged(given, cohort)
     source = source or next(iter(found.atlas.parents), virtual_name(1))
     write_text(output, frozen_page(session, source=source, seed=seed))
-    say(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
+    _log.info(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
     return output
 
 

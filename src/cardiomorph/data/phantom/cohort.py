@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.data.sources import acdc
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import claim, ensure_folder, folder_in_place, read_json, write_json
-from cardiomorph.progress import say, track
+from cardiomorph.progress import track
 from cardiomorph.workers import worker_pool
+
+_log = logging.getLogger(__name__)
 
 _MARK = "phantom.json"
 _FRAMES = 1, 12
@@ -43,7 +46,7 @@ def write_phantom_cohort(output: Path, subjects_per_group: int = 20, seed: int =
     with worker_pool(workers, len(wanted)) as pool:
         for _ in track(pool.map(work, wanted), "phantom hearts", len(wanted)):
             pass
-    say(f"{len(plan)} phantom hearts in {output}")
+    _log.info(f"{len(plan)} phantom hearts in {output}")
     return output
 
 
