@@ -35,8 +35,8 @@ def paint(generator: Generator, style: Tensor, one_hot: Tensor, noise: Tensor | 
         if index:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
         step = size // x.shape[-1]
-        grain = None if noise is None else noise[..., ::step, ::step]
-        x = _block(block, x, one_hot[..., ::step, ::step], grain)
+        spaced = None if noise is None else noise[..., ::step, ::step]
+        x = _block(block, x, one_hot[..., ::step, ::step], spaced)
     return torch.tanh(generator.to_image(F.leaky_relu(x, _SLOPE)))
 
 

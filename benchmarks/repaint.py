@@ -111,7 +111,7 @@ def _heart(model, subject: PreparedSubject) -> Heart:
 def repaint_measures(
     painter: Painter, hearts: Sequence[Heart], segmenter: Segmenter, strength: Strength = as_trained
 ) -> dict[str, float]:
-    """L1, label match, Frechet distance and its floor, checkerboard; grain, flicker and SSIM as ratios to the real."""
+    """L1, label match, Frechet distance and its floor, checkerboard; noise, flicker and SSIM as ratios to the real."""
     painted = [
         paint(painter, heart.styles, heart.labels, np.random.default_rng(0), strength(heart, painter))
         for heart in hearts
@@ -124,14 +124,14 @@ def repaint_measures(
         for heart, (labels, _) in zip(hearts, judged[0], strict=True)
     ]
     distance, floor = _frechet(*([features for _, features in side] for side in judged))
-    grain = [[intensity_measures(i, h.labels)["noise"] for i, h in zip(s, hearts, strict=True)] for s in (ours, theirs)]
+    noise = [[intensity_measures(i, h.labels)["noise"] for i, h in zip(s, hearts, strict=True)] for s in (ours, theirs)]
     through = [_through(side, hearts) for side in (ours, theirs)]
     return {
         "L1": float(error.mean()),
         "label match": float(np.mean(match)),
         "Frechet": distance,
         "floor": floor,
-        "grain": float(np.mean(grain[0]) / np.mean(grain[1])),
+        "noise": float(np.mean(noise[0]) / np.mean(noise[1])),
         "checkerboard": float(np.mean([checkerboard(stack) for stack in ours])),
         "heart flicker": through[0]["heart_flicker"] / through[1]["heart_flicker"],
         "neighbours' SSIM": through[0]["adjacent_ssim"] / through[1]["adjacent_ssim"],

@@ -35,7 +35,7 @@ from cardiomorph.latent.library import find_atlas
 from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.trajectory import decode_labels, morph
 from cardiomorph.latent.virtual import virtual_parent
-from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, folded, one_hot
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, fold_batch_norms, one_hot
 from cardiomorph.models.painter import Painter
 from cardiomorph.models.spade import ImageModel, ImageModelConfig
 from cardiomorph.synthesis.batch_synthesis import write_heart
@@ -162,7 +162,7 @@ def measure_subject(atlas: Atlas) -> None:
         group=atlas.group,
         surroundings=atlas.surroundings,
         appearance=_wide_appearance(atlas, image.config.style_dims),
-        shape_model=folded(shape),
+        shape_model=fold_batch_norms(shape),
         painter=Painter(image),
         noise_strengths={},
     )
@@ -172,7 +172,7 @@ def measure_subject(atlas: Atlas) -> None:
             keep(f"subject.{name}_seconds", seconds)
 
             def first(used: Any = used) -> None:
-                # A parent's grain is found with its first heart.
+                # A parent's noise strength is found with its first heart.
                 used.noise_strengths.clear()
                 write_heart(synthesize_heart(used, job(atlas)), used, Path(folder))
 

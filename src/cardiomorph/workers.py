@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -25,7 +24,6 @@ from cardiomorph.checks import checked_count
 from cardiomorph.errors import CardiomorphError
 
 T = TypeVar("T")
-_LOOK_EVERY_S = 1.0
 _AHEAD = 4
 """Tasks a worker that are handed out before their results are asked for: work is a stream, however long."""
 
@@ -49,7 +47,7 @@ def worker_pool(workers: int, tasks: int, start: Callable[..., None] | None = No
         yield _ThisProcess()
         return
     before = set(multiprocessing.active_children())
-    pool = _Processes(count, partial(_begin, os.getpid(), start, given))
+    pool = _Processes(count, partial(_begin, start, given))
     try:
         yield pool
         pool.shutdown()
@@ -119,8 +117,8 @@ def _interruptions_held_back() -> Iterator[None]:
 _problem: list[Exception] = []
 
 
-def _begin(parent: int, start: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+def _begin(start: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     if start is None:
         return
     try:
@@ -136,7 +134,8 @@ def _done(work: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
     return work(*arguments, **named)
 
 
-def _leave_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_EVERY_S)
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is spawned by somebody"
+    parent.join()
     os._exit(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES
@@ -47,7 +48,7 @@ class Atlas:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.noise_strengths: dict[tuple[str, int], float] = {}
+        self.noise_strengths: LRUCache[tuple[str, int], float] = LRUCache(1024)
         self.adopted: set[str] = set()
         settle(self.folder.parent)
         if not (self.folder / ATLAS).is_file():

@@ -6,13 +6,13 @@ One model is loaded once and used by one request at a time; results are kept in 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -98,22 +98,6 @@ class BeatFrame:
     spacing_mm: tuple[float, float, float]
 
 
-class _Kept:
-    """The last few results of a kind, by what was asked for."""
-
-    def __init__(self, size: int) -> None:
-        self.size, self.found = size, OrderedDict[Hashable, Any]()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        if key in self.found:
-            self.found.move_to_end(key)
-        else:
-            self.found[key] = make()
-            while len(self.found) > self.size:
-                self.found.popitem(last=False)
-        return self.found[key]
-
-
 class Session:
     """Hearts of one atlas, for several people at once.
 
@@ -126,8 +110,10 @@ class Session:
         self.atlas = atlas
         self.cohort: Path | None = None
         self.lock = threading.Lock()
-        self._shapes, self._scenes = _Kept(scenes), _Kept(scenes)
-        self._pictures, self._beats = _Kept(pictures), _Kept(4 * BEAT_FRAMES)
+        self._shapes: LRUCache[Hashable, Shape] = LRUCache(scenes)
+        self._scenes: LRUCache[Hashable, Scene] = LRUCache(scenes)
+        self._pictures: LRUCache[Hashable, NDArray[np.float32] | None] = LRUCache(pictures)
+        self._beats: LRUCache[Hashable, BeatFrame] = LRUCache(4 * BEAT_FRAMES)
         found = atlas.description.get("reference")
         self.reference = None if found is None else Reference.model_validate(found)
         self.map = LatentMap(atlas.groups)
@@ -146,19 +132,19 @@ class Session:
     def shape(self, choice: Choice) -> Shape:
         """Labels of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
         with self.lock:
-            return self._shapes.get(choice, lambda: self._decoded(choice))
+            return _kept(self._shapes, choice, lambda: self._decoded(choice))
 
     def scene(self, choice: Choice) -> Scene:
         """Labels and numbers of a heart. Raises `CardiomorphError` as `shape` does."""
         with self.lock:
-            return self._scenes.get(choice, lambda: self._measured(choice))
+            return _kept(self._scenes, choice, lambda: self._measured(choice))
 
     def _decoded(self, choice: Choice) -> Shape:
         drawn = self._shifted(draw_heart(self.atlas, choice.job()), choice)
         return Shape(drawn, {phase: label_slices(self.atlas, drawn, phase) for phase in PHASES})
 
     def _measured(self, choice: Choice) -> Scene:
-        shape = self._shapes.get(choice, lambda: self._decoded(choice))
+        shape = _kept(self._shapes, choice, lambda: self._decoded(choice))
         drawn, labels = shape.drawn, shape.labels
         volumes = {phase: placed(drawn, phase, labels[phase], "label") for phase in PHASES}
         parent = drawn.parent
@@ -197,7 +183,8 @@ class Session:
         shape = self.shape(choice)
         for phase in PHASES:
             with self.lock:
-                painted = self._pictures.get(
+                painted = _kept(
+                    self._pictures,
                     (_look(choice), phase),
                     lambda phase=phase: image_slices(self.atlas, shape.drawn, phase, shape.labels[phase]),  # type: ignore[misc]
                 )
@@ -212,7 +199,8 @@ class Session:
         shape = self.shape(choice)
         for systole in np.linspace(0.0, 1.0, BEAT_FRAMES).tolist():
             with self.lock:
-                frame = self._beats.get(
+                frame = _kept(
+                    self._beats,
                     (choice, systole, images),
                     lambda systole=systole: self._frame(shape, systole, images),  # type: ignore[misc]
                 )
@@ -232,6 +220,13 @@ class Session:
             return placed(shape.drawn, phase, shape.labels[phase], "label")
         found = dict(self.images(choice)).get(phase)
         return None if found is None else placed(shape.drawn, phase, found, "image")
+
+
+def _kept(cache: LRUCache[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
+    """What the cache holds by that key, or what is made now and kept."""
+    if key not in cache:
+        cache[key] = make()
+    return cache[key]
 
 
 def _look(choice: Choice) -> Choice:
