@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cardiomorph.anatomy import GROUPS, Label
-from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.subject import Frame, Subject
 from cardiomorph.files import digest, read_csv, read_record, write_json
 from cardiomorph.latent.atlas import Atlas
@@ -231,7 +232,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Preparation in threads: quicker for small trees, and monkeypatches reach it."""
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr("cardiomorph.data.cohort.worker_pool", lambda workers, tasks: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(
+        "cardiomorph.data.cohort_preparation.worker_pool", lambda workers, tasks: ThreadPoolExecutor(workers)
+    )
 
 
 @pytest.fixture

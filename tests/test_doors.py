@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiomorph.data.cohort import prepare_cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.sources import SOURCES, find_subjects, source_named
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import AREAS

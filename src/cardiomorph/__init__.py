@@ -29,7 +29,7 @@ _HOME = {
     "export": "synthesis.export",
     "measure_folder": "evaluation.table",
     "measure_heart": "evaluation.function",
-    "prepare_cohort": "data.cohort",
+    "prepare_cohort": "data.cohort_preparation",
     "prepare_subject": "data.prepare",
     "reconstruct": "synthesis.reconstruct",
     "recreate": "synthesis.batch_synthesis",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from cardiomorph.checks import checked_seed
-from cardiomorph.data.cohort import prepare_cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.files import ensure_folder
 from cardiomorph.latent.library import shipped_atlases

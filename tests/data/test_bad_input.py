@@ -8,7 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
-from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.prepare import prepare_subject
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError

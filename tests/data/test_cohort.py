@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cardiomorph.anatomy import GROUPS, PHASES
-from cardiomorph.data.cohort import Cohort, load_subject, prepare_cohort, save_subject
+from cardiomorph.data.cohort import Cohort, load_subject, save_subject
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.prepare import PreparationConfig, prepare_subject
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError

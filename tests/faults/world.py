@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from cardiomorph.anatomy import GROUPS
-from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
 from cardiomorph.evaluation.heart_files import cohort_hearts
 from cardiomorph.evaluation.measurement import MeasurementConfig, Record, measure_all

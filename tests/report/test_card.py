@@ -90,6 +90,15 @@ def test_the_card_says_what_was_measured(shared, papers, tmp_path):
     assert "no card" in shown(shared.folder)
 
 
+def test_a_card_quotes_and_is_no_markup(shared, papers, tmp_path):
+    given = papers()
+    write_json(tmp_path / "facts.json", FACTS | {"name": "<script>x</script>", "limits": ["a < b & 'c'"]})
+    page = (pack(shared.folder, tmp_path / "out", **given) / "README.md").read_text()
+    assert "# &lt;script>x&lt;/script>" in page
+    assert "- a &lt; b & 'c'" in page
+    assert "<script" not in page
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -12,7 +12,7 @@ import pytest
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation import examination
+from cardiomorph.evaluation import measurement
 from cardiomorph.evaluation.verdict import Verdict
 from cardiomorph.files import read_csv
 from cardiomorph.report.evaluation import evaluate
@@ -24,7 +24,7 @@ from conftest import to_mnms_codes
 @pytest.fixture(autouse=True)
 def in_threads(monkeypatch):
     """Examination in this process: no spawning for a few small hearts."""
-    monkeypatch.setattr(examination, "worker_pool", lambda workers, tasks: ThreadPoolExecutor(1))
+    monkeypatch.setattr(measurement, "worker_pool", lambda workers, tasks: ThreadPoolExecutor(1))
     monkeypatch.setattr("cardiomorph.report.evaluation.imagenet_available", lambda: False)
 
 
@@ -133,7 +133,7 @@ def test_other_label_codes_are_translated(copies, cohort, tmp_path):
 
 def test_an_interrupted_evaluation_goes_on(copies, cohort, tmp_path, monkeypatch):
     whole = evaluate(copies, tmp_path / "whole", against=cohort.folder).metrics
-    original, seen = examination.examine, []
+    original, seen = measurement.examine, []
 
     def interrupted(heart, *others):
         if len(seen) == 20:
@@ -141,10 +141,10 @@ def test_an_interrupted_evaluation_goes_on(copies, cohort, tmp_path, monkeypatch
         seen.append(heart.id)
         return original(heart, *others)
 
-    monkeypatch.setattr(examination, "examine", interrupted)
+    monkeypatch.setattr(measurement, "examine", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(copies, tmp_path / "parts", against=cohort.folder)
-    monkeypatch.setattr(examination, "examine", lambda *a: seen.append(a[0].id) or original(*a))
+    monkeypatch.setattr(measurement, "examine", lambda *a: seen.append(a[0].id) or original(*a))
     assert evaluate(copies, tmp_path / "parts", against=cohort.folder).metrics == whole
     assert len(seen) == 30
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiomorph.data.cohort import prepare_cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.models.checkpoint import save_model
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cardiomorph.anatomy import PHASES, Label
-from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas

@@ -15,7 +15,8 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import save
 
-from cardiomorph.data.cohort import Cohort, prepare_cohort
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.prepare import PreparationConfig
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.models.checkpoint import load_shape_model

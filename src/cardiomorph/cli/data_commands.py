@@ -71,7 +71,7 @@ def prepare(
     workers:
         Processes.
     """
-    from cardiomorph.data.cohort import prepare_cohort
+    from cardiomorph.data.cohort_preparation import prepare_cohort
 
     prepare_cohort(
         source,

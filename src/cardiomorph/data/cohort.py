@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,54 +22,30 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cardiomorph.anatomy import CLASS_NAMES, GROUPS, PHASES, Group
-from cardiomorph.checks import checked_name, checked_seed
-from cardiomorph.data.entry import Entry
+from cardiomorph.anatomy import GROUPS, PHASES, Group
+from cardiomorph.checks import checked_name
 from cardiomorph.data.prepare import (
     Geometry,
     PreparationConfig,
     PreparedFrame,
     PreparedSubject,
-    prepare_subject,
 )
 from cardiomorph.data.slices import Slices
-from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.splits import Split, split_subjects
-from cardiomorph.data.subject import LabelCodes
-from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint
+from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
     check_format,
-    claim,
     digest,
-    ensure_folder,
-    folder_in_place,
     read_csv,
     read_record,
     write_bytes,
-    write_csv,
-    write_json,
 )
-from cardiomorph.progress import track
-from cardiomorph.workers import worker_pool
 
 _log = logging.getLogger(__name__)
 
 FORMAT = 2
-_MANIFEST, _SETTINGS, _SUBJECTS = "manifest.csv", "cohort.json", "subjects"
-_COLUMNS = (
-    "subject",
-    "group",
-    "split",
-    "slices_ed",
-    "slices_es",
-    "slice_spacing_mm",
-    "images",
-    "height_cm",
-    "weight_kg",
-    "vendor",
-    "same_heart_as",
-)
+MANIFEST, SETTINGS, SUBJECTS = "manifest.csv", "cohort.json", "subjects"
+_AGAIN = "Run 'cardiomorph prepare' again"
 _SPLITS: tuple[Split, ...] = ("train", "heldout")
 
 
@@ -122,25 +97,25 @@ class Cohort:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        if not (self.folder / _SETTINGS).is_file():
+        if not (self.folder / SETTINGS).is_file():
             raise CardiomorphError(
                 "is not a prepared cohort (no cohort.json)",
                 where=self.folder,
                 fix="Make one with 'cardiomorph prepare SOURCE -o COHORT'",
             )
-        self.settings = read_record(self.folder / _SETTINGS, "preparation")
-        check_format(self.settings, FORMAT, self.folder / _SETTINGS)
+        self.settings = read_record(self.folder / SETTINGS, "preparation")
+        check_format(self.settings, FORMAT, self.folder / SETTINGS)
         self.digests = self._digests()
         self.rows = self._rows()
 
     def _digests(self) -> dict[str, str]:
         digests = self.settings.get("digests")
         if not isinstance(digests, dict) or not all(isinstance(value, str) for value in digests.values()):
-            raise CardiomorphError("holds no digests", where=self.folder / _SETTINGS, fix=_AGAIN)
+            raise CardiomorphError("holds no digests", where=self.folder / SETTINGS, fix=_AGAIN)
         return digests
 
     def _rows(self) -> list[dict[str, str]]:
-        path = self.folder / _MANIFEST
+        path = self.folder / MANIFEST
         rows = read_csv(path)
         for row in rows:
             checked_name(row.get("subject") or "", path)
@@ -181,7 +156,7 @@ class Cohort:
         except ValidationError as error:
             first = error.errors()[0]
             what = f"preparation: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise CardiomorphError(what, where=self.folder / _SETTINGS, fix=_AGAIN) from error
+            raise CardiomorphError(what, where=self.folder / SETTINGS, fix=_AGAIN) from error
 
     def ids(self, split: Split | None = None, group: Group | None = None) -> list[str]:
         """Subjects in order of name, of one split or group if asked for."""
@@ -198,7 +173,7 @@ class Cohort:
     def _checked_file(self, subject: str) -> Path:
         if subject not in self.digests:
             raise CardiomorphError(f"has no subject {subject!r}", where=self.folder)
-        path = self.folder / _SUBJECTS / f"{subject}.safetensors"
+        path = self.folder / SUBJECTS / f"{subject}.safetensors"
         if digest(path) != self.digests[subject]:
             raise CardiomorphError(
                 "is not the file that was prepared (its SHA-256 is not the one in cohort.json)", where=path, fix=_AGAIN
@@ -219,164 +194,3 @@ class Cohort:
         if not files:
             raise CardiomorphError(f"no subject is in the split {split!r}", where=self.folder)
         return Slices(files, images=images)
-
-
-_AGAIN = "Run 'cardiomorph prepare' again"
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of an entry: a row of the manifest, or a problem."""
-
-    entry: str
-    row: dict[str, Any] | None = None
-    digest: str = ""
-    fingerprint: Fingerprint | None = None
-    doubts: tuple[str, ...] = ()
-    problem: str | None = None
-
-
-def _prepare_entry(entry: Entry, folder: Path, config: PreparationConfig, codes: LabelCodes | None) -> _Outcome:
-    try:
-        subject = entry.load(codes)
-        prepared = prepare_subject(subject, config)
-    except CardiomorphError as error:
-        return _Outcome(entry.id, problem=str(error))
-    path = folder / f"{subject.id}.safetensors"
-    save_subject(path, prepared)
-    row = {
-        "subject": subject.id,
-        "group": subject.group,
-        "slices_ed": prepared.frames["ED"].n_slices,
-        "slices_es": prepared.frames["ES"].n_slices,
-        "slice_spacing_mm": prepared.geometry.slice_spacing_mm("ED"),
-        "images": "yes" if all(frame.image is not None for frame in prepared.frames.values()) else "no",
-        "height_cm": subject.height_cm,
-        "weight_kg": subject.weight_kg,
-        "vendor": subject.vendor,
-    }
-    return _Outcome(entry.id, row, digest(path), fingerprint(subject), subject.doubts)
-
-
-def prepare_cohort(
-    source: Path,
-    output: Path,
-    *,
-    source_format: str = "auto",
-    config: PreparationConfig | None = None,
-    codes: LabelCodes | None = None,
-    heldout: float = 0.2,
-    seed: int = 0,
-    skip_bad: bool = False,
-    workers: int = 2,
-) -> Cohort:
-    """Prepares every subject of a data set.
-
-    Args:
-        source: folder of the data set.
-        output: cohort folder; an existing cohort there is replaced when the new one is whole.
-        source_format: "auto", or a key of `cardiomorph.data.sources.SOURCES`.
-        codes: what the label codes mean, theirs -> ours, instead of what the layout takes them for.
-        heldout: share of each group's patients that no model is trained on.
-        seed: of the split.
-        skip_bad: leave out subjects that cannot be read, and list them in cohort.json, instead of stopping.
-        workers: processes.
-
-    Raises:
-        CardiomorphError: the first bad subject (unless ``skip_bad``), an unwritable output.
-    """
-    config = config or PreparationConfig()
-    source, output = Path(source), Path(output)
-    if not 0 <= heldout < 1:
-        raise CardiomorphError(f"the held-out share is {heldout}; expected 0 <= share < 1")
-    checked_seed(seed)
-    name, entries = find_subjects(source, source_format)
-    claim(output, _SETTINGS, (_MANIFEST, _SUBJECTS))
-    with folder_in_place(output) as folder:
-        outcomes = _run(entries, ensure_folder(folder / _SUBJECTS), config, codes, skip_bad, workers)
-        rows = [outcome.row for outcome in outcomes if outcome.row is not None]
-        left_out = {outcome.entry: outcome.problem for outcome in outcomes if outcome.problem}
-        twins = find_twins({o.entry: o.fingerprint for o in outcomes if o.fingerprint is not None})
-        doubts = grouped((o.entry, o.doubts) for o in outcomes)
-        _finish_rows(rows, twins, heldout, seed, source)
-        write_csv(folder / _MANIFEST, rows, _COLUMNS)
-        write_json(
-            folder / _SETTINGS,
-            {
-                "format": FORMAT,
-                "source_format": name,
-                "classes": CLASS_NAMES,
-                "phases": PHASES,
-                "preparation": config.model_dump(),
-                "heldout": heldout,
-                "seed": seed,
-                "subjects": len(rows),
-                "same_heart": twins,
-                "left_out": left_out,
-                "doubts": doubts,
-                "digests": {o.entry: o.digest for o in outcomes if o.row is not None},
-            },
-            seal=True,
-        )
-    _announce(output, rows, twins, left_out, doubts)
-    return Cohort(output)
-
-
-def grouped(doubts: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
-    """Doubt -> the subjects that have it."""
-    found: dict[str, list[str]] = {}
-    for subject, said in doubts:
-        for doubt in said:
-            found.setdefault(doubt, []).append(subject)
-    return found
-
-
-def doubt_lines(doubts: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """A line a doubt, with the first few of the subjects that have it."""
-    for doubt, subjects in doubts.items():
-        others = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
-        yield f"doubted: {doubt} ({', '.join(subjects[:3])}{others})"
-
-
-def _run(
-    entries: Sequence[Entry],
-    folder: Path,
-    config: PreparationConfig,
-    codes: LabelCodes | None,
-    skip_bad: bool,
-    workers: int,
-) -> list[_Outcome]:
-    work = partial(_prepare_entry, folder=folder, config=config, codes=codes)
-    outcomes: list[_Outcome] = []
-    with worker_pool(workers, len(entries)) as pool:
-        for outcome in track(pool.map(work, entries), "preparing", len(entries)):
-            if outcome.problem and not skip_bad:
-                pool.shutdown(cancel_futures=True)
-                raise CardiomorphError(outcome.problem, fix="--skip-bad goes on without such subjects")
-            outcomes.append(outcome)
-    return outcomes
-
-
-def _finish_rows(rows: list[dict[str, Any]], twins: list[list[str]], heldout: float, seed: int, source: Path) -> None:
-    if not rows:
-        raise CardiomorphError("no subject could be prepared", where=source)
-    split = split_subjects({row["subject"]: row["group"] for row in rows}, twins, heldout, seed)
-    for row in rows:
-        row["split"] = split[row["subject"]]
-        others = [name for members in twins if row["subject"] in members for name in members]
-        row["same_heart_as"] = " ".join(name for name in others if name != row["subject"])
-
-
-def _announce(
-    output: Path,
-    rows: list[dict[str, Any]],
-    twins: list[list[str]],
-    left_out: dict[str, str],
-    doubts: Mapping[str, Sequence[str]],
-) -> None:
-    held = sum(row["split"] == "heldout" for row in rows)
-    _log.info(f"{len(rows)} subjects in {output}: {len(rows) - held} to train, {held} held out")
-    for members in twins:
-        _log.warning(f"one heart, kept on one side of the split: {', '.join(members)}")
-    for line in (*doubt_lines(doubts), *(f"left out: {problem}" for problem in left_out.values())):
-        _log.warning(line)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cardiomorph.data.cohort import Cohort, doubt_lines, grouped
+from cardiomorph.data.cohort import Cohort
+from cardiomorph.data.cohort_preparation import doubt_lines, grouped
 from cardiomorph.data.entry import Entry
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.sources import find_subjects

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
-from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
     copy_file,
@@ -30,28 +29,15 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.atlas_files import ATLAS, STATISTICS
 from cardiomorph.latent.library import CARD
 from cardiomorph.models.checkpoint import DESCRIPTION, WEIGHTS
+from cardiomorph.report.card_page import CardFacts, card_page
 
 _log = logging.getLogger(__name__)
 
+_MODEL = (DESCRIPTION, WEIGHTS)
 MAX_TOO_CLOSE = 0.10
 """Largest share of hearts nearer to a training heart than the training hearts' own 5th percentile."""
 MAX_NEARER = 1.10
 """Largest ratio of the median distance to held-out hearts and to as many training hearts."""
-
-
-class CardFacts(BaseModel):
-    """What only people know of an atlas: a JSON file beside the training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    licence: str
-    data: str
-    use: str
-    attribution: str
-    commands: tuple[str, ...]
-    limits: tuple[str, ...]
-    patients: bool = Field(True, description="whether the training hearts are people's: if so, memorisation is a gate")
 
 
 def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path | None = None) -> Path:
@@ -88,7 +74,7 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
         copy_file(Path(licence), folder / "LICENSE")
         write_json(folder / "metrics.json", metrics)
         write_json(folder / CARD, card)
-        write_text(folder / "README.md", _page(given, source, card["training"], metrics))
+        write_text(folder / "README.md", card_page(given, source, card["training"], metrics))
     size = sum(path.stat().st_size for path in Path(output).rglob("*") if path.is_file())
     _log.info(f"{given.name} in {output}: {size / 1e6:.1f} MB")
     return Path(output)
@@ -170,100 +156,3 @@ def _training(atlas: Atlas) -> dict[str, Any]:
         }
         for kind in atlas.description["models"]
     }
-
-
-_MODEL = (DESCRIPTION, WEIGHTS)
-_STRUCTURES = [label.name.lower() for label in STRUCTURES]
-_ROWS = (
-    ("function.inside_floor_count", "of 25 distances of volumes and function, within the real floor", "{:.0f}"),
-    ("validity.invalid_slices", "invalid slices", "{:.3f}"),
-    ("validity.invalid_slices_real", "the same of the real hearts", "{:.3f}"),
-    ("label_match.dice", "Dice of the labels and what a segmenter sees in the images", "{:.3f}"),
-    ("label_match.dice_real", "the same of real held-out hearts", "{:.3f}"),
-    ("fidelity.frechet.own", "Frechet distance of the images, the segmenter's features", "{:.1f}"),
-    ("fidelity.frechet_floor.own", "the same between halves of the real hearts", "{:.1f}"),
-    ("swap.anatomy", "swap test: Dice of what is read and the label painted", "{:.3f}"),
-    ("swap.anatomy_of_style", "the same with the label of the style's image", "{:.3f}"),
-)
-_MEMORISATION = (
-    ("share_too_close", "share nearer than the training hearts' own 5th percentile", "{:.3f}"),
-    ("to_training", "median distance to the nearest training heart", "{:.3f}"),
-    ("to_heldout", "median distance to the nearest of as many held-out hearts", "{:.3f}"),
-    ("membership_auc", "AUC of telling members by distance; 0.5 is guessing", "{:.2f}"),
-)
-
-
-def _by_structure(rebuilt: Mapping[str, Any], key: str, form: str) -> str:
-    """A measure of the three structures; a dash for one that no heart has."""
-    found = rebuilt.get(key, {})
-    return ", ".join(form.format(found[name]) if found.get(name) is not None else "–" for name in _STRUCTURES)
-
-
-def _page(facts: CardFacts, atlas: Atlas, training: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """The card for people, as Markdown."""
-    told = atlas.diagnostics
-    groups = ", ".join(f"{name} {count}" for name, count in atlas.description["groups"].items())
-    lines = [
-        f"# {facts.name}",
-        "",
-        f"{facts.data} {facts.use}",
-        "",
-        f"Licence: {facts.licence} (see LICENSE). {facts.attribution}",
-        "",
-        "It holds no subject: group statistics of latent codes and of appearance codes only. Its healthy parents are",
-        "virtual, drawn from the healthy group's statistics.",
-        "",
-        "## Training",
-        "",
-        f"Training subjects by group: {groups}.",
-        "",
-        "```",
-        *facts.commands,
-        "```",
-        "",
-        "| model | seed | steps | minutes | precision | device |",
-        "|---|---|---|---|---|---|",
-    ]
-    for kind, run in training.items():
-        config, found = run.get("settings", {}).get("config", {}), run.get("metrics", {})
-        where = run.get("environment", {})
-        device = f"{where.get('device', '?')}, {where.get('threads', '?')} threads, torch {where.get('torch', '?')}"
-        minutes = f"{found['seconds'] / 60:.0f}" if "seconds" in found else "?"
-        lines.append(
-            f"| {kind} | {config.get('seed', '?')} | {found.get('steps', '?')} | {minutes} "
-            f"| {config.get('precision', '?')} | {device} |"
-        )
-    lines += [
-        "",
-        "## Quality",
-        "",
-        "| measure | value |",
-        "|---|---|",
-        f"| Dice of rebuilt {told.reconstruction_split} hearts: RV, myocardium, LV | "
-        + _by_structure(told.reconstruction, "dice", "{:.3f}")
-        + " |",
-        "| volume bias of rebuilt hearts, %: RV, myocardium, LV | "
-        + _by_structure(told.reconstruction, "volume_bias_pct", "{:+.1f}")
-        + " |",
-        f"| active latent dimensions | {told.latent.active} of {told.latent.dimensions} |",
-        *(f"| {text} | {form.format(metrics[key])} |" for key, text, form in _ROWS if key in metrics),
-        "",
-        "## Memorisation",
-        "",
-    ]
-    if metrics:
-        kinds = [kind for kind in ("label", "image") if f"memorisation.{kind}_to_heldout" in metrics]
-        lines += [
-            "Hearts of virtual parents, healthy and diseased, against the training hearts and held-out ones.",
-            "",
-            f"| measure | {' | '.join(f'{kind}s' for kind in kinds)} |",
-            f"|---|{'---|' * len(kinds)}",
-            *(
-                f"| {text} | {' | '.join(form.format(metrics[f'memorisation.{kind}_{key}']) for kind in kinds)} |"
-                for key, text, form in _MEMORISATION
-            ),
-        ]
-    else:
-        lines.append("Not measured: the training data are no patients.")
-    lines += ["", "## Limits", "", *(f"- {limit}" for limit in facts.limits), ""]
-    return "\n".join(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
@@ -16,33 +15,12 @@ from cardiomorph.evaluation.areas.validity import INVALID_SLICES, Validity
 from cardiomorph.evaluation.heart_files import HeartFile
 from cardiomorph.evaluation.presentation import Presentation, Side, Table
 from cardiomorph.evaluation.record import Record
-from cardiomorph.evaluation.summary import Metrics, Summary, metrics_of, missing_of
 from cardiomorph.report import evidence_figures, figures
 from cardiomorph.report.figures import Picture
+from cardiomorph.report.findings import HeartSet
 from cardiomorph.report.page import Section, collapsible, table
 
 _SHOWN_SLICES = 12
-
-
-@dataclass(frozen=True)
-class HeartSet:
-    """A synthetic set, measured: its name, files, records, what could not be read, and what every area found in it."""
-
-    name: str
-    files: Mapping[str, HeartFile]
-    records: Sequence[Record]
-    left_out: Mapping[str, str]
-    summaries: Mapping[str, Summary]
-
-    @property
-    def metrics(self) -> Metrics:
-        """Entries of metrics.json."""
-        return metrics_of(self.summaries)
-
-    @property
-    def missing(self) -> Mapping[str, str]:
-        """What could not be measured, and why."""
-        return missing_of(self.summaries)
 
 
 def area_section(area: Area, sets: Sequence[HeartSet], real: Sequence[Record]) -> Section | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -79,51 +80,23 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             where=source.folder,
             fix="Prepare it with a smaller --heldout",
         )
-    shape_model = _rounded(load_shape_model(shape), share)
-    if shape_model.config.size != source.config.size:
-        raise CardiomorphError(
-            f"the shape model takes {shape_model.config.size} pixels, the cohort has {source.config.size}",
-            where=shape,
-        )
-    check_same_classes(shape_model.config.classes, "the shape model", source.classes, "the cohort", shape)
-    image_model = _rounded(load_image_model(image), share) if image else None
-    if image_model:
-        check_same_classes(image_model.config.classes, "the image model", source.classes, "the cohort", image)
-    trajectories: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
-    heldout: dict[str, list[Trajectory]] = {group: [] for group in GROUPS}
-    parents: dict[str, Parent] = {}
-    looks: list[Looks] = []
-    training = set(source.ids("train"))
-    for subject in track(source.subjects(), "encoding", len(source.ids())):
-        trajectory = encode_subject(shape_model, subject)
-        look = _looks(subject, image_model) if image_model else None
-        (trajectories if subject.id in training else heldout)[subject.group].append(trajectory)
-        if subject.id in training:
-            looks += [look] if look else []
-        if subject.group == HEALTHY:
-            split = "train" if subject.id in training else "heldout"
-            parents[subject.id] = _parent(subject, trajectory, split, look)
-    groups = _statistics(trajectories, source)
-    if not parents:
+    models = _models_for(source, shape, image, share)
+    hearts = _encoded(source, models)
+    groups = _statistics(hearts.training, source)
+    if not hearts.parents:
         raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
-    checked: Split = "heldout" if source.ids("heldout") else "train"
-    diagnostics: dict[str, Any] = {
-        "latent": latent_report(shape_model, source.subjects("train")),
-        "interpolation": interpolation_report(shape_model, trajectories),
-        "separability": separability(trajectories, heldout),
-        "reconstruction_split": checked,
-        "reconstruction": reconstruction_report(shape_model, source.subjects(checked)),
-        "matrices": matrix_report(groups, {} if share else parents),
-    }
+    parents = {} if share else hearts.parents
+    diagnostics = _diagnostics(source, models.shape, hearts, matrix_report(groups, parents))
+    training = source.ids("train")
     reference = reference_of(track(source.subjects("train"), "measuring", len(training)))
+    looks = hearts.looks
     with folder_in_place(output) as folder:
-        _put_model(Path(shape), folder / "shape", shape_model, share)
-        if image and image_model:
-            _put_model(Path(image), folder / "image", cast(nn.Module, image_model), share)
+        _put_model(Path(shape), folder / "shape", models.shape, share)
+        if image and models.image:
+            _put_model(Path(image), folder / "image", cast(nn.Module, models.image), share)
         write_statistics(folder, groups, appearance_statistics(*zip(*looks, strict=True)) if looks else None)
         if not share:
             write_parents(folder, parents)
-        surroundings = _surroundings(source, parents).model_dump()
         write_description(
             folder,
             groups,
@@ -131,12 +104,78 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             classes=source.classes,
             phases=PHASES,
             shared=share,
-            surroundings=surroundings,
+            surroundings=_typical_subject(source, hearts.parents).model_dump(),
             reference=reference.model_dump(),
             diagnostics=diagnostics,
         )
     _announce(output, diagnostics)
     return Atlas(output)
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The models of an atlas; without an image model its hearts have labels only."""
+
+    shape: LabelVAE
+    image: ImageGenerator | None
+
+
+def _models_for(cohort: Cohort, shape: Path, image: Path | None, share: bool) -> _Models:
+    """Loads the models. Raises `CardiomorphError` where they do not go with the cohort."""
+    shape_model = _rounded(load_shape_model(shape), share)
+    if shape_model.config.size != cohort.config.size:
+        raise CardiomorphError(
+            f"the shape model takes {shape_model.config.size} pixels, the cohort has {cohort.config.size}", where=shape
+        )
+    check_same_classes(shape_model.config.classes, "the shape model", cohort.classes, "the cohort", shape)
+    image_model = _rounded(load_image_model(image), share) if image else None
+    if image_model:
+        check_same_classes(image_model.config.classes, "the image model", cohort.classes, "the cohort", image)
+    return _Models(shape_model, image_model)
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A cohort in latent space.
+
+    Attributes:
+        training, heldout: by group, the hearts of each split.
+        parents: healthy subjects of both splits.
+        looks: appearance of the training subjects.
+    """
+
+    training: dict[str, list[Trajectory]]
+    heldout: dict[str, list[Trajectory]]
+    parents: dict[str, Parent]
+    looks: list[Looks]
+
+
+def _encoded(cohort: Cohort, models: _Models) -> _Encoded:
+    found = _Encoded({group: [] for group in GROUPS}, {group: [] for group in GROUPS}, {}, [])
+    training = set(cohort.ids("train"))
+    for subject in track(cohort.subjects(), "encoding", len(cohort.ids())):
+        trains = subject.id in training
+        trajectory = encode_subject(models.shape, subject)
+        look = _looks(subject, models.image) if models.image else None
+        (found.training if trains else found.heldout)[subject.group].append(trajectory)
+        if look and trains:
+            found.looks.append(look)
+        if subject.group == HEALTHY:
+            found.parents[subject.id] = _parent(subject, trajectory, "train" if trains else "heldout", look)
+    return found
+
+
+def _diagnostics(cohort: Cohort, model: LabelVAE, hearts: _Encoded, matrices: dict[str, object]) -> dict[str, Any]:
+    """What the models keep of real hearts, held-out ones where there are any."""
+    checked: Split = "heldout" if cohort.ids("heldout") else "train"
+    return {
+        "latent": latent_report(model, cohort.subjects("train")),
+        "interpolation": interpolation_report(model, hearts.training),
+        "separability": separability(hearts.training, hearts.heldout),
+        "reconstruction_split": checked,
+        "reconstruction": reconstruction_report(model, cohort.subjects(checked)),
+        "matrices": matrices,
+    }
 
 
 def _rounded(model: Model, share: bool) -> Model:
@@ -149,7 +188,7 @@ def _rounded(model: Model, share: bool) -> Model:
     return model
 
 
-def _surroundings(cohort: Cohort, parents: Mapping[str, Parent]) -> TypicalSubject:
+def _typical_subject(cohort: Cohort, parents: Mapping[str, Parent]) -> TypicalSubject:
     """Medians over the healthy training subjects; over all healthy ones where none trains."""
     chosen = [p for p in parents.values() if p.split == "train"] or list(parents.values())
 
