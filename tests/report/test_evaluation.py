@@ -133,7 +133,7 @@ def test_other_label_codes_are_translated(copies, cohort, tmp_path):
 
 def test_an_interrupted_evaluation_goes_on(copies, cohort, tmp_path, monkeypatch):
     whole = evaluate(copies, tmp_path / "whole", against=cohort.folder).metrics
-    original, seen = measurement.examine, []
+    original, seen = measurement.measure_areas, []
 
     def interrupted(heart, *others):
         if len(seen) == 20:
@@ -141,10 +141,10 @@ def test_an_interrupted_evaluation_goes_on(copies, cohort, tmp_path, monkeypatch
         seen.append(heart.id)
         return original(heart, *others)
 
-    monkeypatch.setattr(measurement, "examine", interrupted)
+    monkeypatch.setattr(measurement, "measure_areas", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(copies, tmp_path / "parts", against=cohort.folder)
-    monkeypatch.setattr(measurement, "examine", lambda *a: seen.append(a[0].id) or original(*a))
+    monkeypatch.setattr(measurement, "measure_areas", lambda *a: seen.append(a[0].id) or original(*a))
     assert evaluate(copies, tmp_path / "parts", against=cohort.folder).metrics == whole
     assert len(seen) == 30
 
