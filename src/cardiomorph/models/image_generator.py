@@ -8,7 +8,7 @@ verbs only.
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from pydantic import BaseModel
 from torch import Tensor
@@ -44,8 +44,10 @@ class GeneratorConfig(Protocol):
 class ImagePainter(Protocol):
     """A generator made ready to paint many images: weights fixed, nothing trained."""
 
-    config: Any
-    """A `GeneratorConfig`."""
+    @property
+    def config(self) -> GeneratorConfig:
+        """What it was built from."""
+        ...
 
     def paint(self, style: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Paints label maps with an appearance.
@@ -65,8 +67,10 @@ class ImageGenerator(Protocol):
     """A trained generator: a `torch.nn.Module` in evaluation mode, built from its configuration alone."""
 
     Config: ClassVar[type[BaseModel]]
-    config: Any
-    """A `GeneratorConfig`."""
+    @property
+    def config(self) -> GeneratorConfig:
+        """What it was built from."""
+        ...
 
     def encode_style(self, image: Tensor) -> Tensor:
         """(n, 1, size, size) images in [-1, 1] -> (n, style_dims) appearance codes."""
