@@ -26,7 +26,7 @@ class CardiomorphError(Exception):
         parts = [f"{where}: {what}" if where is not None else what]
         if fix:
             parts.append(fix)
-        super().__init__(printable(" ".join(part.rstrip(".") + "." for part in parts)))
+        super().__init__(printable(" ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)))
 
 
 def printable(text: str) -> str:
