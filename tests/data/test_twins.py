@@ -3,9 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from skimage.transform import resize
 
 from cardiomorph.data.subject import Frame
 from cardiomorph.data.twins import Fingerprint, find_twins, fingerprint, same_heart
+from cardiomorph.volume import Volume
 from conftest import analytic_subject, hearts_of
 
 
@@ -45,7 +48,12 @@ def pictures(**noises):
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((64, 64, 12))
     return {
-        name: Fingerprint(np.ones(1, np.float32), (shared + noise * direction).astype(np.float32), shared < 99)
+        name: Fingerprint(
+            np.ones(1, np.float32),
+            (shared + noise * direction).astype(np.float32),
+            shared < 99,
+            np.empty((0, 40, 40), np.float32),
+        )
         for name, noise, direction in (
             (name, noise, rng.standard_normal(shared.shape)) for name, noise in sorted(noises.items())
         )
@@ -69,6 +77,45 @@ def test_nobody_and_one_alone_have_no_twin():
     assert find_twins(fingerprints(a=analytic_subject(hearts_of("NOR")))) == []
 
 
+def changed(subject, array, spacing_mm=None):
+    """The subject with every array, of labels and of images, changed by a function."""
+
+    def volume(given, order):
+        return Volume(np.ascontiguousarray(array(given.array, order)), spacing_mm or given.spacing_mm, None)
+
+    frames = {p: Frame(volume(f.label, 0), volume(f.image, 1)) for p, f in subject.frames.items()}
+    return replace(subject, frames=frames)
+
+
+def resampled(array, order):
+    shape = (round(array.shape[0] * 1.2), round(array.shape[1] * 1.2), array.shape[2])
+    return resize(array, shape, order=order, preserve_range=True, anti_aliasing=False).astype(array.dtype)
+
+
+CHANGES = {
+    "cropped": lambda array, order: array[6:-2, 3:-7],
+    "padded": lambda array, order: np.pad(array, ((40, 10), (0, 30), (0, 0))),
+    "mirrored": lambda array, order: array[::-1],
+    "turned": lambda array, order: np.rot90(array),
+    "without its last slices": lambda array, order: array[..., :-2],
+    "without a slice between": lambda array, order: np.delete(array, 4, axis=2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_scan_that_was_changed_is_the_same_heart(change):
+    subjects = {f"p{seed}": analytic_subject(hearts_of("NOR", seed), seed=seed) for seed in range(4)}
+    again = changed(subjects["p2"], CHANGES[change])
+    assert find_twins(fingerprints(**subjects, again=again)) == [["again", "p2"]]
+
+
+def test_a_scan_on_another_grid_is_the_same_heart():
+    subjects = {f"p{seed}": analytic_subject(hearts_of("NOR", seed), seed=seed) for seed in range(4)}
+    x, y, z = subjects["p2"].frames["ED"].label.spacing_mm
+    again = changed(subjects["p2"], resampled, (x / 1.2, y / 1.2, z))
+    assert find_twins(fingerprints(**subjects, again=again)) == [["again", "p2"]]
+
+
 def test_labels_stand_in_for_missing_images():
     subject = analytic_subject(hearts_of("NOR"))
     bare = replace(subject, frames={p: Frame(f.label) for p, f in subject.frames.items()})
@@ -87,6 +134,13 @@ def in_an_empty_field(subject, value=0.0):
 
 def bare(subject):
     return replace(subject, frames={p: Frame(f.label) for p, f in subject.frames.items()})
+
+
+@pytest.mark.parametrize("change", ["cropped", "padded"])
+def test_labels_alone_that_were_changed_are_the_same_heart(change):
+    subjects = {f"p{seed}": bare(analytic_subject(hearts_of("NOR", seed))) for seed in range(4)}
+    again = bare(changed(analytic_subject(hearts_of("NOR", 2)), CHANGES[change]))
+    assert find_twins(fingerprints(**subjects, again=again)) == [["again", "p2"]]
 
 
 def test_hearts_that_share_an_empty_field_are_different_hearts():

@@ -67,6 +67,7 @@ class ImageGenerator(Protocol):
     """A trained generator: a `torch.nn.Module` in evaluation mode, built from its configuration alone."""
 
     Config: ClassVar[type[BaseModel]]
+
     @property
     def config(self) -> GeneratorConfig:
         """What it was built from."""
