@@ -6,7 +6,7 @@ what lies in the field of either.
 
 A scan that was cropped, padded, resampled, mirrored or lost slices has another field, and the same heart in it. So the
 hearts' slices are compared, too, turned and centred as the networks see them: the median slice finds one of the other
-heart that it correlates with at 0.9999 (074 and 076), and at 0.82 at the most in any other pair.
+heart that it correlates with at 0.9999 (074 and 076), and at 0.81 at the most in any other pair.
 """
 
 from __future__ import annotations
