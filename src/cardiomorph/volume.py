@@ -54,9 +54,11 @@ class Volume:
 
     @property
     def n_slices(self) -> int:
+        """How many slices it has."""
         return int(self.array.shape[2])
 
     def with_array(self, array: NDArray[Any]) -> Volume:
+        """Another array of the same shape, in the same place."""
         return replace(self, array=array)
 
     def turned(self) -> Volume:

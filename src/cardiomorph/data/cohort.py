@@ -136,6 +136,7 @@ class Cohort:
 
     @property
     def name(self) -> str:
+        """Of its folder."""
         return self.folder.name
 
     @property
@@ -151,6 +152,7 @@ class Cohort:
 
     @cached_property
     def config(self) -> PreparationConfig:
+        """How its subjects became slices. Raises `CardiomorphError` where it does not say."""
         try:
             return PreparationConfig.model_validate(self.settings["preparation"])
         except ValidationError as error:

@@ -143,6 +143,7 @@ class PreparedFrame:
 
     @property
     def n_slices(self) -> int:
+        """How many slices it has."""
         return int(self.label.shape[0])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 from cardiomorph.anatomy import PHASES, STRUCTURES
 from cardiomorph.data.prepare import PreparedSubject
@@ -114,5 +114,4 @@ def memorisation(
 
 def auc(members: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     """Probability that a member scores higher than another; ties count half (Mann and Whitney, 1947)."""
-    ranks = rankdata(np.concatenate([members, others]))[: len(members)]
-    return float((ranks.sum() - 0.5 * len(members) * (len(members) + 1)) / (len(members) * len(others)))
+    return float(mannwhitneyu(members, others, method="asymptotic").statistic / (len(members) * len(others)))

@@ -104,6 +104,7 @@ class Atlas:
 
     @property
     def has_images(self) -> bool:
+        """Whether it holds an image model."""
         return "image" in self.description["models"]
 
     @cached_property
@@ -113,6 +114,7 @@ class Atlas:
 
     @cached_property
     def image_model(self) -> ImageGenerator:
+        """The image model, as it was trained. Raises `CardiomorphError` where there is none."""
         return load_image_model(self.folder / "image")
 
     @cached_property

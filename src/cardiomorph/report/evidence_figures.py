@@ -45,11 +45,13 @@ def drawn(data: object) -> Figure:
 
 @drawn.register
 def group_distributions(data: GroupDistributions) -> Figure:
+    """Synthetic and real hearts of every group, measure by measure."""
     return measure_distributions(data.real, data.synthetic, data.measures, data.groups)
 
 
 @drawn.register
 def correlations_side_by_side(data: CorrelationMatrices) -> Figure:
+    """Correlation matrices of the measures, a panel a set."""
     return correlation_matrices(data.matrices, data.title)
 
 

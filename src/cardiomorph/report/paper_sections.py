@@ -70,6 +70,7 @@ def draw_section(synth: Path) -> Section:
 
 
 def first_parent(atlas: Atlas, request: SynthesisRequest) -> str:
+    """The heart that the figures show."""
     return sources_of(request, atlas)[0]
 
 
@@ -88,6 +89,7 @@ def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -
 
 
 def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
+    """A parent on its way to every disease (the paper, Fig. 2)."""
     parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     drawn = {}
     for target in [t for t in request.targets if t != HEALTHY] or list(DISEASES):
@@ -121,6 +123,7 @@ def transition_section(atlas: Atlas, request: SynthesisRequest) -> Section:
 
 
 def surface_section(atlas: Atlas, request: SynthesisRequest, cohort: Cohort) -> Section:
+    """Surfaces of diseased hearts beside real ones (the paper, Fig. 4)."""
     drawn = {}
     for target in request.targets:
         real = next((cohort.load(name) for name in cohort.ids(group=target)), None)  # type: ignore[arg-type]
@@ -149,6 +152,7 @@ def _digits(value: float | None) -> str:
 
 
 def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
+    """Rank correlations between latent dimensions and between slices (the paper, Figs. 3 and 5)."""
     latent = {f"{g} {p}": s.phases[p].kendall for g, s in atlas.groups.items() for p in PHASES}
     parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
