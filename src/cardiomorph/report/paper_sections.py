@@ -152,7 +152,7 @@ def _digits(value: float | None) -> str:
 
 
 def matrix_sections(atlas: Atlas, request: SynthesisRequest) -> list[Section]:
-    """Rank correlations between latent dimensions and between slices (the paper, Figs. 3 and 5)."""
+    """Rank correlations between latent dimensions and between slices (the paper, Fig. 5)."""
     latent = {f"{g} {p}": s.phases[p].kendall for g, s in atlas.groups.items() for p in PHASES}
     parent = parent_named(atlas, first_parent(atlas, request), request.seed)
     slices = {f"{parent.id} {p}": kendall_matrix(parent.trajectory.codes[p].T) for p in PHASES}
