@@ -80,7 +80,7 @@ def main() -> None:
             page.get_by_label("Target disease").select_option("HCM")
             act(page)
             time.sleep(1)
-            page.wait_for_selector(".stage:not(:has(.painting))", timeout=60_000)
+            page.wait_for_selector(".pictures:not(:has(.painting))", timeout=60_000)
             time.sleep(1)
             page.screenshot(path=given.output / f"{name}.png")
             page.close()

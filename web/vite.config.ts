@@ -9,12 +9,12 @@ const PAGE = "../src/cardiomorph/viewer/page";
 
 /** The API's page is Swagger UI as published; it is copied, for nothing may be loaded from elsewhere. */
 function swagger(): Plugin {
-  const { getAbsoluteFSPath } = createRequire(import.meta.url)("swagger-ui-dist") as { getAbsoluteFSPath(): string };
+  const swaggerUi = createRequire(import.meta.url)("swagger-ui-dist") as { getAbsoluteFSPath: () => string };
   return {
     name: "swagger",
     closeBundle() {
       for (const file of ["swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css"]) {
-        copyFileSync(join(getAbsoluteFSPath(), file), join(PAGE, "assets", file));
+        copyFileSync(join(swaggerUi.getAbsoluteFSPath(), file), join(PAGE, "assets", file));
       }
     },
   };

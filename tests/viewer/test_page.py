@@ -71,7 +71,7 @@ def serve():
 
 @pytest.fixture
 def open_page(chromium, serve):
-    """Opens an address and waits until a heart stands on the stage; any script error fails the test."""
+    """Opens an address and waits until a heart is shown; any script error fails the test."""
     contexts, problems = [], []
 
     def opened(address, *, width=1280, height=720, **options):
@@ -110,7 +110,7 @@ def pixels(page):
 
 def settled(page):
     """Waits until the images have come."""
-    page.wait_for_selector(".stage:not(:has(.painting))")
+    page.wait_for_selector(".pictures:not(:has(.painting))")
     page.wait_for_timeout(300)
 
 
@@ -210,7 +210,7 @@ def test_a_volume_comes_home_as_the_one_that_synthesize_writes(open_page, addres
 def test_two_hearts_stand_side_by_side_and_differ(open_page, address):
     page = open_page(address)
     page.get_by_label("Side by side with").select_option("parent")
-    page.wait_for_selector(".stage.double")
+    page.wait_for_selector(".pictures.double")
     page.wait_for_selector("td.other")
     settled(page)
     assert page.locator("canvas:visible").count() == 2
@@ -236,7 +236,7 @@ def test_the_keyboard_moves_the_crosshair_and_the_tabs(open_page, address):
     assert page.get_by_role("img", name="Wall thickness at ED").is_visible()
 
 
-def test_a_slider_of_the_latent_room_moves_the_heart(open_page, address):
+def test_a_slider_of_the_latent_space_moves_the_heart(open_page, address):
     page = open_page(address)
     page.get_by_role("tab", name="Latent space").click()
     place = page.locator("circle.here").get_attribute("data-x")
@@ -377,16 +377,16 @@ def test_back_and_a_reload_show_the_heart_as_it_was_looked_at(open_page, address
     page.get_by_label("Views").select_option("short")
     page.get_by_role("tab", name="Wall thickness").click()
     page.get_by_label("Side by side with").select_option("parent")
-    page.wait_for_selector(".stage.double")
+    page.wait_for_selector(".pictures.double")
     page.reload()
     page.wait_for_selector("body[data-ready]")
-    page.wait_for_selector(".stage.double")
+    page.wait_for_selector(".pictures.double")
     assert page.get_by_label("Target disease").input_value() == "HCM"
     assert page.get_by_label("ES", exact=True).is_checked()
     assert page.get_by_label("Views").input_value() == "short"
     assert page.get_by_role("tab", name="Wall thickness").get_attribute("aria-selected") == "true"
     page.go_back()
-    page.wait_for_selector(".stage:not(.double)")
+    page.wait_for_selector(".pictures:not(.double)")
     page.go_back()
     until(page, "document.querySelector('[role=tab]').getAttribute('aria-selected') === 'true'")
     page.go_back()
@@ -465,7 +465,7 @@ def test_a_server_that_is_gone_is_said_and_asked_again(chromium, address):
     page.close()
 
 
-def test_a_failed_paint_does_not_leave_the_stage_painting(chromium, address):
+def test_a_failed_paint_does_not_leave_the_pictures_painting(chromium, address):
     page = chromium.new_page()
     page.set_default_timeout(WAIT_MS)
     page.route("**/api/images", lambda route: route.fulfill(status=500, json={"detail": "no paint"}))

@@ -13,10 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from cardiomorph.cli import app
+from cardiomorph.evaluation.function import MEASURE_COLUMNS
+from cardiomorph.evaluation.validity import VOLUME_CRITERIA
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.batch_synthesis import recreate
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
+from cardiomorph.viewer.openapi import description
 from cardiomorph.viewer.page_files import PAGE
 from cardiomorph.viewer.schemas import atlas_facts
 from cardiomorph.viewer.server import create_app
@@ -45,14 +48,37 @@ def test_the_atlas_says_what_there_is_to_choose_from(client, atlas):
 
 def test_a_scene_is_the_heart_that_synthesize_makes(client, atlas):
     scene, heart = client.post("/api/scene", json=CHOICE).json(), synthesize_heart(atlas, Choice(**CHOICE).job())
-    for phase, facts in scene["phases"].items():
+    shape = client.post("/api/labels", json=CHOICE).json()
+    assert list(shape["phases"]) == list(scene["phases"]) == ["ED", "ES"]
+    for phase, facts in shape["phases"].items():
         labels = unpacked(facts["labels"], facts["shape"])
         np.testing.assert_array_equal(np.moveaxis(labels, 0, -1), heart.labels[phase].array)
         assert facts["spacing_mm"] == list(heart.labels[phase].spacing_mm)
-        assert 0 <= facts["invalid_slices"] <= facts["slices"]
-    first = client.post("/api/labels", json=CHOICE).json()
-    assert all(first["phases"][phase]["labels"] == scene["phases"][phase]["labels"] for phase in ("ED", "ES"))
+        measured = scene["phases"][phase]
+        assert 0 <= measured["invalid_slices"] <= measured["slices"]
+        # What has gone once does not go again.
+        assert measured.keys() == {"invalid_slices", "slices", "aha_mm"}
     assert scene["measures"]["lv_ef_pct"] == heart.measures["lv_ef_pct"]
+    thickest = max(mm for mm in scene["phases"]["ED"]["aha_mm"].values() if mm is not None)
+    assert scene["measures"]["wall_segment_max_mm"] == thickest
+
+
+def test_everything_that_is_shown_has_a_name(client):
+    facts = client.get("/api/atlas").json()
+    assert [(s["code"], s["name"]) for s in facts["structures"]] == [(1, "RV"), (2, "Myocardium"), (3, "LV")]
+    assert facts["centre"] == 3
+    assert next(iter(facts["samplers"])) == "population"
+    assert all(facts["samplers"].values())
+    scene = client.post("/api/scene", json=CHOICE).json()
+    assert {measure["key"] for measure in facts["measures"]} >= {*facts["reference"]["NOR"]} & {*MEASURE_COLUMNS}
+    assert scene["failures"].keys() == facts["checks"].keys() == {*VOLUME_CRITERIA}
+    assert scene["smooth"].keys() == facts["smooth"].keys()
+    assert all(one["name"] != key for key, one in facts["smooth"].items())
+
+
+def test_the_pages_types_are_those_of_the_server():
+    """`make types` writes them."""
+    assert (PAGE.parents[3] / "web" / "openapi.json").read_text() == description()
 
 
 def test_images_come_phase_by_phase(client, atlas):
@@ -222,19 +248,19 @@ def test_the_api_describes_itself(client):
 
 
 def test_the_beat_begins_at_ed_and_ends_at_es(client, atlas):
-    scene = client.post("/api/scene", json=CHOICE).json()
+    shape = client.post("/api/labels", json=CHOICE).json()
     for images in ("false", "true"):
         moments = [
             json.loads(line) for line in client.post(f"/api/beat?images={images}", json=CHOICE).text.splitlines()
         ]
         assert [moment["systole"] for moment in moments] == pytest.approx(np.linspace(0, 1, 7))
         for moment, phase in ((moments[0], "ED"), (moments[-1], "ES")):
-            assert moment["labels"] == scene["phases"][phase]["labels"]
-            assert moment["spacing_mm"] == pytest.approx(scene["phases"][phase]["spacing_mm"])
+            assert moment["labels"] == shape["phases"][phase]["labels"]
+            assert moment["spacing_mm"] == pytest.approx(shape["phases"][phase]["spacing_mm"])
         assert (moments[3]["image"] is not None) == (images == "true")
 
 
-def test_the_latent_room_places_every_healthy_heart(client, atlas):
+def test_the_latent_map_places_every_healthy_heart(client, atlas):
     facts = client.get("/api/latent").json()
     assert {subject["id"] for subject in facts["subjects"]} == set(atlas.parents)
     assert set(facts["ellipses"]) == set(atlas.groups)

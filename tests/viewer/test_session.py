@@ -22,7 +22,7 @@ def choice(**changes):
     return Choice(target="DCM", severity=0.7, seed=3, **changes)
 
 
-def test_the_stage_shows_what_synthesize_writes(session, atlas):
+def test_the_session_shows_what_synthesize_writes(session, atlas):
     heart = synthesize_heart(atlas, choice().job())
     for phase in PHASES:
         label, image = (session.volume(choice(), phase, kind) for kind in ("label", "image"))

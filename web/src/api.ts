@@ -1,109 +1,32 @@
 /** The server's answers, and the two places they come from: a running server, or a page that holds them itself. */
 
-import { unpacked } from "./arrays";
+import type { components } from "./schema";
+import { unpacked, type Slices } from "./volumes";
 
-export type Phase = "ED" | "ES";
-export const PHASES: readonly Phase[] = ["ED", "ES"];
-export const HEALTHY = "NOR";
-
-export interface Choice {
-  source: string;
-  target: string;
-  sampler: string;
-  seed: number;
-  version: number;
-  severity: number;
-  /** Added to every slice's codes, in standard deviations by latent dimension. */
-  shift: number[];
-}
-
-export interface Spread {
-  mean: number;
-  sd: number;
-  n: number;
-}
-
-export interface Atlas {
-  name: string;
-  /** What the reference hearts are. */
-  kind?: "patients" | "phantom" | "unknown";
-  notice: string | null;
-  groups: Record<string, { name: string; colour: string; n: number }>;
-  targets: string[];
-  sources: string[];
-  samplers: string[];
-  hearts: Record<string, Choice>;
-  latent_sd: number[];
-  size: number;
-  images: boolean;
-  report: boolean;
-  reference: Record<string, Record<string, Spread>>;
-  smooth: Record<string, [number, number]>;
-}
-
-type Triple = [number, number, number];
+type Schemas = components["schemas"];
+export type Atlas = Schemas["AtlasFacts"];
+export type Choice = Schemas["Choice"];
+export type Latent = Schemas["LatentFacts"];
+export type Measure = Schemas["MeasureFacts"];
+export type Recipe = Schemas["Recipe"];
+/** What was measured on a heart. */
+export type Scene = Schemas["SceneFacts"];
+export type Spread = Schemas["Spread"];
+export type Structure = Schemas["StructureFacts"];
+export type Phase = Schemas["PaintedPhase"]["phase"];
+export type Labels = Record<Phase, Slices>;
 export type Point = [number, number];
+export const PHASES: readonly Phase[] = ["ED", "ES"];
 
-/** A volume in (slice, x, y) order, with the distances between pixels, pixels and slices in mm. */
-export interface Slices {
-  shape: Triple;
-  spacing_mm: Triple;
-  values: Uint8Array;
-}
-
-export interface PhaseScene {
-  labels: Slices;
-  invalid_slices: number;
-  slices: number;
-  aha_mm: Record<string, number | null>;
-}
-
-export interface Scene {
-  choice: Choice;
-  phases: Record<Phase, PhaseScene>;
-  measures: Record<string, number | null>;
-  smooth: Record<string, number | null>;
-  failures: Record<string, boolean>;
-  place: Point;
+export interface PaintedImage {
+  phase: Phase;
+  image: Uint8Array;
 }
 
 export interface Moment {
   systole: number;
   labels: Slices;
   image: Uint8Array | null;
-}
-
-export interface Latent {
-  explained: number[];
-  ellipses: Record<string, { centre: Point; covariance: [Point, Point] }>;
-  subjects: { id: string; group: string; place: Point }[];
-  kendall: Record<string, Record<Phase, number[][]>>;
-}
-
-export interface Recipe {
-  command: string | null;
-  python: string;
-  provenance: Record<string, unknown>;
-}
-
-/** Arrays are text on the way. */
-interface WirePhase extends Omit<PhaseScene, "labels"> {
-  shape: Triple;
-  spacing_mm: Triple;
-  labels: string;
-}
-type WireSlices = Pick<WirePhase, "shape" | "spacing_mm" | "labels">;
-type WireScene = Omit<Scene, "phases"> & { phases: Record<Phase, WirePhase> };
-interface WirePainted {
-  phase: Phase;
-  image: string;
-}
-interface WireMoment {
-  systole: number;
-  shape: Triple;
-  spacing_mm: Triple;
-  labels: string;
-  image: string | null;
 }
 
 export interface Source {
@@ -115,9 +38,9 @@ export interface Source {
   nearest(choice: Choice): Choice;
   atlas(): Promise<Atlas>;
   latent(): Promise<Latent>;
-  labels(choice: Choice): Promise<Record<Phase, Slices>>;
+  labels(choice: Choice): Promise<Labels>;
   scene(choice: Choice): Promise<Scene>;
-  images(choice: Choice, signal: AbortSignal): AsyncGenerator<{ phase: Phase; image: Uint8Array }>;
+  images(choice: Choice, signal: AbortSignal): AsyncGenerator<PaintedImage>;
   beat(choice: Choice, images: boolean, signal: AbortSignal): AsyncGenerator<Moment>;
   recipe(choice: Choice): Promise<Recipe>;
   volume(choice: Choice, phase: Phase, kind: "label" | "image"): Promise<Blob>;
@@ -125,24 +48,22 @@ export interface Source {
   report(): Promise<Blob>;
 }
 
-async function sceneOf(wire: WireScene): Promise<Scene> {
-  const [ed, es] = await Promise.all(
-    PHASES.map(async (phase): Promise<PhaseScene> => {
-      const { shape, spacing_mm, labels, ...facts } = wire.phases[phase];
-      return { ...facts, labels: { shape, spacing_mm, values: await unpacked(labels) } };
-    }),
-  );
-  return { ...wire, phases: { ED: ed!, ES: es! } };
+async function slicesOf({ shape, spacing_mm, labels }: Schemas["PhaseLabels"]): Promise<Slices> {
+  return { shape, spacing_mm, values: await unpacked(labels) };
 }
 
-async function labelsOf({ phases }: { phases: Record<Phase, WireSlices> }): Promise<Record<Phase, Slices>> {
-  const [ed, es] = await Promise.all(
-    PHASES.map(async (phase): Promise<Slices> => {
-      const { shape, spacing_mm, labels } = phases[phase];
-      return { shape, spacing_mm, values: await unpacked(labels) };
-    }),
-  );
-  return { ED: ed!, ES: es! };
+async function labelsOf({ phases }: Schemas["ShapeFacts"]): Promise<Labels> {
+  const [ED, ES] = await Promise.all([slicesOf(phases.ED), slicesOf(phases.ES)]);
+  return { ED, ES };
+}
+
+async function imageOf({ phase, image }: Schemas["PaintedPhase"]): Promise<PaintedImage> {
+  return { phase, image: await unpacked(image) };
+}
+
+async function momentOf(line: Schemas["BeatLine"]): Promise<Moment> {
+  const image = line.image === null ? null : await unpacked(line.image);
+  return { systole: line.systole, labels: await slicesOf(line), image };
 }
 
 /** A server that answered with a problem, in its own words. */
@@ -163,11 +84,11 @@ export class ServerSource implements Source {
 
   constructor(private readonly token: string | null) {}
 
-  atlas = (): Promise<Atlas> => this.json<Atlas>("api/atlas");
-  latent = (): Promise<Latent> => this.json<Latent>("api/latent");
-  labels = async (choice: Choice): Promise<Record<Phase, Slices>> => labelsOf(await this.json<WireScene>("api/labels", choice));
-  scene = async (choice: Choice): Promise<Scene> => sceneOf(await this.json<WireScene>("api/scene", choice));
-  recipe = (choice: Choice): Promise<Recipe> => this.json<Recipe>("api/recipe", choice);
+  atlas = (): Promise<Atlas> => this.json("api/atlas");
+  latent = (): Promise<Latent> => this.json("api/latent");
+  labels = async (choice: Choice): Promise<Labels> => labelsOf(await this.json("api/labels", choice));
+  scene = (choice: Choice): Promise<Scene> => this.json("api/scene", choice);
+  recipe = (choice: Choice): Promise<Recipe> => this.json("api/recipe", choice);
   strip = (choice: Choice): Promise<Blob> => this.blob("api/strip.png", { choice: JSON.stringify(choice) });
   report = (): Promise<Blob> => this.blob("api/report", {});
 
@@ -175,21 +96,13 @@ export class ServerSource implements Source {
     return this.blob("api/volume.nii.gz", { choice: JSON.stringify(choice), phase, kind });
   }
 
-  async *images(choice: Choice, signal: AbortSignal): AsyncGenerator<{ phase: Phase; image: Uint8Array }> {
-    for await (const line of this.lines<WirePainted>("api/images", choice, signal)) {
-      yield { phase: line.phase, image: await unpacked(line.image) };
-    }
+  async *images(choice: Choice, signal: AbortSignal): AsyncGenerator<PaintedImage> {
+    for await (const line of this.lines<Schemas["PaintedPhase"]>("api/images", choice, signal)) yield imageOf(line);
   }
 
   async *beat(choice: Choice, images: boolean, signal: AbortSignal): AsyncGenerator<Moment> {
-    for await (const line of this.lines<WireMoment>(`api/beat?images=${images}`, choice, signal)) {
-      const { systole, shape, spacing_mm, labels, image } = line;
-      yield {
-        systole,
-        labels: { shape, spacing_mm, values: await unpacked(labels) },
-        image: image === null ? null : await unpacked(image),
-      };
-    }
+    const lines = this.lines<Schemas["BeatLine"]>(`api/beat?images=${images}`, choice, signal);
+    for await (const line of lines) yield momentOf(line);
   }
 
   private async fetched(path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
@@ -253,9 +166,10 @@ export interface Frozen {
   atlas: Atlas;
   latent: Latent;
   severities: number[];
-  scenes: Record<string, WireScene>;
-  images: Record<string, WirePainted[]>;
-  beats: Record<string, WireMoment[]>;
+  labels: Record<string, Schemas["ShapeFacts"]>;
+  scenes: Record<string, Scene>;
+  images: Record<string, Schemas["PaintedPhase"][]>;
+  beats: Record<string, Schemas["BeatLine"][]>;
   recipes: Record<string, Recipe>;
 }
 
@@ -272,34 +186,26 @@ export class FrozenSource implements Source {
     return this.frozen.scenes[this.key(choice)]!.choice;
   }
 
-  atlas = async (): Promise<Atlas> => this.frozen.atlas;
-  latent = async (): Promise<Latent> => this.frozen.latent;
-  labels = async (choice: Choice): Promise<Record<Phase, Slices>> => labelsOf(this.frozen.scenes[this.key(choice)]!);
-  scene = async (choice: Choice): Promise<Scene> => sceneOf(this.frozen.scenes[this.key(choice)]!);
-  recipe = async (choice: Choice): Promise<Recipe> => this.frozen.recipes[this.key(choice)]!;
+  atlas = (): Promise<Atlas> => Promise.resolve(this.frozen.atlas);
+  latent = (): Promise<Latent> => Promise.resolve(this.frozen.latent);
+  labels = (choice: Choice): Promise<Labels> => labelsOf(this.frozen.labels[this.key(choice)]!);
+  scene = (choice: Choice): Promise<Scene> => Promise.resolve(this.frozen.scenes[this.key(choice)]!);
+  recipe = (choice: Choice): Promise<Recipe> => Promise.resolve(this.frozen.recipes[this.key(choice)]!);
   strip = (): Promise<Blob> => Promise.reject(new Problem("a saved page draws no strip"));
   report = (): Promise<Blob> => Promise.reject(new Problem("a saved page holds no report"));
   volume = (): Promise<Blob> => Promise.reject(new Problem("a saved page writes no NIfTI"));
 
-  async *images(choice: Choice): AsyncGenerator<{ phase: Phase; image: Uint8Array }> {
-    for (const { phase, image } of this.looking(this.frozen.images, choice)) {
-      yield { phase, image: await unpacked(image) };
-    }
+  async *images(choice: Choice): AsyncGenerator<PaintedImage> {
+    for (const line of this.looking(this.frozen.images, choice)) yield imageOf(line);
   }
 
   async *beat(choice: Choice): AsyncGenerator<Moment> {
-    for (const { systole, shape, spacing_mm, labels, image } of this.looking(this.frozen.beats, choice)) {
-      yield {
-        systole,
-        labels: { shape, spacing_mm, values: await unpacked(labels) },
-        image: image === null ? null : await unpacked(image),
-      };
-    }
+    for (const line of this.looking(this.frozen.beats, choice)) yield momentOf(line);
   }
 
   /** What a heart looks like; a parent looks the same on its way to any disease. */
   private looking<T>(made: Record<string, T[]>, choice: Choice): T[] {
-    return made[this.key(choice)] ?? made[HEALTHY] ?? [];
+    return made[this.key(choice)] ?? made[this.frozen.atlas.healthy] ?? [];
   }
 
   private key({ target, severity }: Choice): string {

@@ -1,20 +1,20 @@
 /** The page: what is chosen, who is told, and in which order. */
 
-import { read, TABS, write, type How, type State, type Tab } from "./address";
-import { Unreachable, type Atlas, type Choice, type Latent, type Scene, type Source } from "./api";
+import { PHASES, Unreachable, type Atlas, type Choice, type Latent, type Scene, type Source } from "./api";
 import { bullseye, shade } from "./bullseye";
-import { colourBar } from "./colourbar";
+import { colourBar } from "./colour-bar";
 import { controls, type Controls } from "./controls";
-import { el, save } from "./dom";
-import { Latest } from "./flow";
+import { el, save } from "./elements";
+import { Latest } from "./latest";
 import { number, percent } from "./format";
-import { DIFFERENCE, HeartView, STRUCTURES, type Look } from "./heartview";
-import { checks, legend, measures } from "./numbers";
-import { room, type Room } from "./room";
-import { Side } from "./side";
+import { HeartView, type Look } from "./heart-view";
+import { checks, legend, measures } from "./measurements";
+import { latentPanel, type LatentPanel } from "./latent-panel";
+import { HeartPane } from "./heart-pane";
 import { tabs, type Tabs } from "./tabs";
-import { downloads, nameOf, recipeText } from "./takealong";
-import { ALONE, opponent, opponents } from "./versus";
+import { downloads, nameOf, recipeText } from "./downloads";
+import { ALONE, comparedWith, comparisons } from "./comparison";
+import { read, TABS, write, type How, type State, type Tab } from "./url-state";
 
 const PLAY_MS = 5000;
 const MILD = 0.5;
@@ -27,23 +27,24 @@ export class App {
   private endsOf = "";
   private playing = false;
   private readonly controls: Controls;
-  private readonly room: Room;
+  private readonly latent: LatentPanel;
   private readonly tabs: Tabs;
   private readonly status = el("p", { class: "status", role: "status", "aria-live": "polite" });
   private readonly problem = el("p", { class: "problem", role: "alert", hidden: true });
   private readonly remark = el("p", { class: "remark", role: "status", hidden: true });
-  private readonly differs = el("li", { hidden: true }, swatch(DIFFERENCE), "labels differ");
-  private readonly stage = el("section", { class: "stage", "aria-label": "Pictures" });
+  private readonly differs: HTMLElement;
+  private readonly pictures = el("section", { class: "pictures", "aria-label": "Pictures" });
   private readonly ends = new Latest<Choice>((choice) => this.loadEnds(choice));
   private readonly recipes = new Latest<Choice>(async (choice) => this.showRecipe(choice));
   private readonly recipe = el("div", { class: "recipe" });
-  first!: Side;
-  second: Side | null = null;
+  first!: HeartPane;
+  second: HeartPane | null = null;
 
   constructor(private readonly root: HTMLElement, private readonly source: Source, private readonly atlas: Atlas, latent: Latent) {
+    this.differs = el("li", { hidden: true }, swatch(atlas.difference_colour), "labels differ");
     this.state = this.asked();
     this.controls = controls(atlas, source, this.state, this.look, {
-      choose: (change, how) => this.choose(change, how),
+      choose: (change, how) => void this.choose(change, how),
       play: () => void this.play(),
       show: (show) => this.decide({ show }),
       layout: (layout) => this.decide({ layout }),
@@ -51,9 +52,9 @@ export class App {
       against: (versus) => this.decide({ versus }),
       differ: (differing) => this.decide({ differing }),
     });
-    this.room = room(atlas, latent, source.live, (shift, how) => this.choose({ shift }, how));
+    this.latent = latentPanel(atlas, latent, source.live, (shift, how) => void this.choose({ shift }, how));
     this.tabs = tabs(TABS, "Facts", (tab) => this.decide({ tab: tab as Tab }));
-    this.tabs.panel("Latent space").append(this.room.panel);
+    this.tabs.panel("Latent space").append(this.latent.panel);
     this.tabs.panel("Export").append(
       el("h2", {}, "Download"),
       downloads(source, atlas.images, () => this.state.choice, (words) => this.complain(words)),
@@ -64,7 +65,7 @@ export class App {
 
   async start(): Promise<void> {
     this.root.append(this.header(), el("main", {}, this.controls.panel, this.centre(), this.tabs.element));
-    this.first = await this.side("Heart");
+    this.first = await this.pane("Heart");
     this.keys();
     addEventListener("popstate", () => void this.restore(this.asked()));
     await this.restore(this.state);
@@ -74,15 +75,15 @@ export class App {
   /** What the address asks for, as far as it can be shown, over what the page opens with. */
   private asked(): State {
     const plain: Choice = {
-      source: this.atlas.sources[0]!, target: this.atlas.targets[0]!, sampler: this.atlas.samplers[0]!,
-      seed: 0, version: 1, severity: MILD, shift: [],
+      source: this.atlas.sources[0]!, target: this.atlas.targets[0]!, sampler: Object.keys(this.atlas.samplers)[0]!,
+      seed: 0, version: 1, severity: MILD, slices: "32", styles: "slice", shift: [],
     };
     const { choice, ...rest } = read();
     const wanted = { ...plain, ...Object.values(this.atlas.hearts)[0], ...choice };
     const nearest = this.source.nearest(wanted);
     this.tellWhatIsMissing(choice ?? {}, nearest);
     const state: State = { show: "ED", layout: "all", tab: TABS[0], versus: ALONE, differing: false, ...rest, choice: nearest };
-    return state.versus in opponents(this.atlas, this.source.live) ? state : { ...state, versus: ALONE };
+    return state.versus in comparisons(this.atlas, this.source.live) ? state : { ...state, versus: ALONE };
   }
 
   /** A saved page holds one heart: a link to another must not show its name over this one. */
@@ -114,12 +115,12 @@ export class App {
   }
 
   private centre(): HTMLElement {
-    const keys = STRUCTURES.map(({ name, colour }) => el("li", {}, swatch(colour), name));
+    const keys = this.atlas.structures.map(({ name, colour }) => el("li", {}, swatch(colour), name));
     const shot = el("button", { type: "button", click: () => this.snapshot() }, "Save picture");
     return el(
       "div",
       { class: "centre" },
-      this.stage,
+      this.pictures,
       el("div", { class: "foot" }, el("ul", { class: "legend" }, ...keys, this.differs), this.status, shot),
       this.remark,
       this.problem,
@@ -127,15 +128,15 @@ export class App {
     );
   }
 
-  private async side(name: string): Promise<Side> {
+  private async pane(name: string): Promise<HeartPane> {
     const canvas = el("canvas", { tabindex: 0, role: "img", "aria-label": `${name}: short axis, long axes and surfaces. Arrow keys move the crosshair, page up and down change the slice.` });
     const caption = el("p", { class: "caption" });
     const views = el("div", { class: "views" }, canvas);
-    const element = el("div", { class: "side" }, caption, views);
-    this.stage.append(element);
-    const view = await new HeartView(canvas).attach();
+    const element = el("div", { class: "pane" }, caption, views);
+    this.pictures.append(element);
+    const view = await new HeartView(canvas, this.atlas).attach();
     new ResizeObserver(() => view.resized()).observe(views);
-    const side = new Side(view, this.source, {
+    const pane = new HeartPane(view, this.source, {
       arrived: (scene) => {
         caption.title = caption.textContent = `${name === "Heart" ? "Heart" : "Compared with"}: ${captionOf(scene.choice)}`;
         this.arrived();
@@ -143,9 +144,9 @@ export class App {
       failed: (error) => this.failed(error),
       working: (busy) => element.classList.toggle("painting", busy),
     });
-    side.restyle({ ...this.look, layout: this.state.layout });
-    await side.phase(this.state.show);
-    return side;
+    pane.restyle({ ...this.look, layout: this.state.layout });
+    await pane.phase(this.state.show);
+    return pane;
   }
 
   private async choose(change: Partial<Choice>, how: How = "done"): Promise<void> {
@@ -159,9 +160,9 @@ export class App {
   private async load(): Promise<void> {
     const { choice, versus } = this.state;
     this.controls.follow(this.state);
-    this.room.follow(choice);
+    this.latent.follow(choice);
     this.problem.hidden = true;
-    const other = opponent(choice, versus);
+    const other = comparedWith(choice, versus);
     if (other !== null) void this.second?.want(other);
     await this.first.want(choice);
   }
@@ -186,7 +187,7 @@ export class App {
     this.controls.follow(this.state);
     this.tabs.show(tab);
     this.restyle(this.look);
-    if (show !== before.show) [this.first, this.second].forEach((side) => void side?.phase(show));
+    if (show !== before.show) [this.first, this.second].forEach((pane) => void pane?.phase(show));
     if (versus !== before.versus || (versus !== ALONE && this.second === null)) await this.against(versus);
     if (differing !== before.differing || versus !== before.versus) await this.differ();
   }
@@ -208,7 +209,7 @@ export class App {
       checks(this.atlas, scene),
     );
     this.tabs.panel("Wall thickness").replaceChildren(...this.walls(scene));
-    this.room.draw(scene, parent, end);
+    this.latent.draw(scene, parent, end);
     const ef = number(scene.measures["lv_ef_pct"]);
     this.status.textContent = `${nameOf(choice)}: LV EF ${ef} %, mass ${number(scene.measures["lv_mass_g"])} g`;
     if (!known) void this.ends.want(choice);
@@ -217,7 +218,7 @@ export class App {
   }
 
   private walls(scene: Scene): HTMLElement[] {
-    return (["ED", "ES"] as const).map((phase) => {
+    return PHASES.map((phase) => {
       const title = `Wall thickness at ${phase}, mm, by AHA segment`;
       const range: [number, number] = phase === "ED" ? [4, 18] : [6, 24];
       const figure = bullseye(scene.phases[phase].aha_mm, range, title);
@@ -268,16 +269,16 @@ export class App {
   }
 
   private restyle(look: Omit<Look, "layout">): void {
-    [this.first, this.second].forEach((side) => side?.restyle({ ...look, layout: this.state.layout }));
+    [this.first, this.second].forEach((pane) => pane?.restyle({ ...look, layout: this.state.layout }));
   }
 
   private async against(versus: string): Promise<void> {
-    const other = opponent(this.state.choice, versus);
+    const other = comparedWith(this.state.choice, versus);
     if (other !== null && this.second === null) {
-      this.second = await this.side("Second heart");
+      this.second = await this.pane("Second heart");
       this.first.view.link(this.second.view);
     }
-    this.stage.classList.toggle("double", other !== null);
+    this.pictures.classList.toggle("double", other !== null);
     this.first.view.resized();
     if (other !== null) await this.second!.want(other);
     this.arrived();
@@ -291,7 +292,7 @@ export class App {
   }
 
   private keys(): void {
-    this.stage.addEventListener("keydown", (event) => {
+    this.pictures.addEventListener("keydown", (event) => {
       const steps: Record<string, [number, number, number]> = {
         ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0],
         PageUp: [0, 0, -1], PageDown: [0, 0, 1],
@@ -299,8 +300,8 @@ export class App {
       const step = steps[event.key];
       if (step === undefined) return;
       event.preventDefault();
-      const side = event.target === this.second?.view.canvas ? this.second : this.first;
-      side.view.step(...step);
+      const pane = event.target === this.second?.view.canvas ? this.second : this.first;
+      pane.view.step(...step);
     }, { capture: true });
   }
 
@@ -330,8 +331,8 @@ export class App {
   }
 }
 
-function swatch(colour: readonly number[]): HTMLElement {
-  return el("span", { class: "swatch", style: `background:rgb(${colour})` });
+function swatch(colour: string): HTMLElement {
+  return el("span", { class: "swatch", style: `background:${colour}` });
 }
 
 /** What two hearts of one morph have in common: all but how far along it they are, and the sliders. */

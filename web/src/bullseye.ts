@@ -1,6 +1,6 @@
 /** Wall thickness by AHA segment: basal ring outside, apex inside, anterior on top. */
 
-import { picture, svg } from "./dom";
+import { picture, svg } from "./elements";
 import { number } from "./format";
 
 const SIZE = 220;

@@ -1,12 +1,12 @@
 /** The left-hand panel: which heart, how ill, how it is looked at. */
 
-import type { How, State } from "./address";
+import type { How, State } from "./url-state";
 import type { Atlas, Choice, Source } from "./api";
-import { el, field, select } from "./dom";
-import { percent, SAMPLERS } from "./format";
-import { LAYOUTS, type Layout, type Look } from "./heartview";
-import type { Show } from "./side";
-import { ALONE, opponents } from "./versus";
+import { el, field, select } from "./elements";
+import { percent } from "./format";
+import { LAYOUTS, type Layout, type Look } from "./heart-view";
+import type { Show } from "./heart-pane";
+import { ALONE, comparisons } from "./comparison";
 
 export interface Wishes {
   choose(change: Partial<Choice>, how?: How): void;
@@ -24,7 +24,7 @@ export interface Controls {
   panel: HTMLElement;
   /** Sets every control to a state made elsewhere. */
   follow(state: State): void;
-  playing(on: boolean): void;
+  playing: (on: boolean) => void;
 }
 
 export function controls(atlas: Atlas, source: Source, first: State, look: Window, wishes: Wishes): Controls {
@@ -52,7 +52,7 @@ interface Part {
 function heartControls(atlas: Atlas, from: Source, first: Choice, wishes: Wishes): {
   element: HTMLElement;
   follow(choice: Choice): void;
-  playing(on: boolean): void;
+  playing: (on: boolean) => void;
 } {
   const { live, severities } = from;
   const named = (names: string[]): Record<string, string> => Object.fromEntries(names.map((name) => [name, name]));
@@ -60,7 +60,7 @@ function heartControls(atlas: Atlas, from: Source, first: Choice, wishes: Wishes
   const sources = live ? atlas.sources : [first.source];
   const [sourceField, source] = select("Healthy parent", named(sources), first.source, (value) => wishes.choose({ source: value }));
   const [targetField, target] = select("Target disease", diseases, first.target, (value) => wishes.choose({ target: value }));
-  const samplers = named(live ? atlas.samplers : [first.sampler]);
+  const samplers = named(live ? Object.keys(atlas.samplers) : [first.sampler]);
   const [samplerField, sampler] = select("Sampler", samplers, first.sampler, (value) => wishes.choose({ sampler: value }));
   const explained = el("p", { class: "note", id: "sampler-note" });
   sampler.setAttribute("aria-describedby", "sampler-note");
@@ -91,7 +91,7 @@ function heartControls(atlas: Atlas, from: Source, first: Choice, wishes: Wishes
     if (seed.getAttribute("aria-invalid") !== "true") seed.value = String(choice.seed);
     version.value = String(choice.version);
     chosen = choice;
-    explained.textContent = sampler.title = SAMPLERS[choice.sampler] ?? "";
+    explained.textContent = sampler.title = atlas.samplers[choice.sampler] ?? "";
     severity.value = String(choice.severity);
     severity.setAttribute("aria-valuetext", percent(choice.severity));
     shown.value = percent(choice.severity);
@@ -155,7 +155,7 @@ function viewControls(atlas: Atlas, first: Window, wishes: Wishes): Part {
 
 function compareControls(atlas: Atlas, live: boolean, wishes: Wishes): Part {
   const differ = el("input", { type: "checkbox", change: () => wishes.differ(differ.checked) });
-  const [kindField, kind] = select("Side by side with", opponents(atlas, live), ALONE, (value) => wishes.against(value));
+  const [kindField, kind] = select("Side by side with", comparisons(atlas, live), ALONE, (value) => wishes.against(value));
   const note = el("p", { class: "note" }, "Slices are linked and compared at the same level, the share of the length from base to apex.");
   const label = el("label", { class: "check" }, differ, "mark where the labels differ");
   const follow = ({ versus, differing }: State): void => {

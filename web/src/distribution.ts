@@ -1,8 +1,8 @@
 /** A measure of the heart on the screen against the reference hearts of two groups. */
 
-import type { Spread } from "./api";
-import { picture, svg } from "./dom";
-import { number, type Measure } from "./format";
+import type { Measure, Spread } from "./api";
+import { picture, svg } from "./elements";
+import { number } from "./format";
 
 const WIDTH = 150;
 const HEIGHT = 34;

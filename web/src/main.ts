@@ -2,7 +2,7 @@ import "./style.css";
 
 import { FrozenSource, ServerSource, Unauthorised, Unreachable, type Frozen, type Source } from "./api";
 import { App } from "./app";
-import { el } from "./dom";
+import { el } from "./elements";
 
 /** A token comes once, in the address that the server printed, and stays with this tab. */
 function token(): string | null {

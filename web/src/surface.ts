@@ -2,8 +2,7 @@
 
 import { surfaceNets } from "isosurface";
 
-import type { Slices } from "./api";
-import { affine } from "./arrays";
+import { affine, type Slices } from "./volumes";
 
 export interface Surface {
   /** (x, y, z) of every vertex in mm. */

@@ -1,6 +1,6 @@
 /** Pages behind tabs, as the ARIA pattern has them. */
 
-import { el } from "./dom";
+import { el } from "./elements";
 
 export interface Tabs {
   element: HTMLElement;

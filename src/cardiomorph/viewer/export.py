@@ -15,7 +15,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import track
 from cardiomorph.viewer.page_files import PAGE
 from cardiomorph.viewer.recipe import recipe
-from cardiomorph.viewer.schemas import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts
+from cardiomorph.viewer.schemas import atlas_facts, beat_line, latent_facts, painted_phase, scene_facts, shape_facts
 from cardiomorph.viewer.session import Choice, Session
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -37,9 +37,10 @@ def frozen_page(
     facts = atlas_facts(session, {}, report=False)
     targets = list(targets) or facts.targets
     choices = [Choice(source=source, target=t, seed=seed, severity=s) for t in targets for s in severities]
-    scenes, images, beats, recipes = {}, {}, {}, {}
+    labels, scenes, images, beats, recipes = {}, {}, {}, {}, {}
     for choice in track(choices, "hearts", len(choices)):
         key, scene = f"{choice.target}/{choice.severity:g}", session.scene(choice)
+        labels[key] = shape_facts(choice, scene).model_dump()
         scenes[key] = scene_facts(session, choice, scene).model_dump()
         recipes[key] = recipe(session.atlas, choice, scene.drawn, session.cohort).model_dump()
         # A parent is the same on its way to any disease.
@@ -47,12 +48,14 @@ def frozen_page(
         if look not in images:
             images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in session.images(choice)]
             beats[look] = [beat_line(moment).model_dump() for moment in session.beat(choice, images=False)]
-    there = {"sources": [source], "targets": targets, "samplers": [choices[0].sampler]}
+    sampler = choices[0].sampler
+    there = {"sources": [source], "targets": targets, "samplers": {sampler: facts.samplers[sampler]}}
     return _single_file(
         {
             "atlas": facts.model_dump() | there,
             "latent": latent_facts(session).model_dump(),
             "severities": list(severities),
+            "labels": labels,
             "scenes": scenes,
             "images": images,
             "beats": beats,
@@ -84,8 +87,3 @@ def _single_file(frozen: dict[str, Any]) -> str:
     )
     tail = f'<script type="application/json" id="frozen">{data}</script><script type="module">{script}</script></body>'
     return html.replace("</body>", tail)
-
-
-def _style(link: re.Match[str]) -> str:
-    """The style sheet that a link names."""
-    return f"<style>{(PAGE / link[1]).read_text()}</style>"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, PHASES, Phase
+from cardiomorph.anatomy import DISEASES, GROUP_COLOURS, GROUP_NAMES, HEALTHY, LABEL_COLOURS, Label, Phase
 from cardiomorph.evaluation.function import Measures
 from cardiomorph.evaluation.reference import Spread
 from cardiomorph.files import read_record
@@ -19,10 +19,14 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import CARD, notice
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.virtual import virtual_name
+from cardiomorph.viewer import wording
 from cardiomorph.viewer.latent_map import Ellipse, Point, correlations
 from cardiomorph.viewer.session import BeatFrame, Choice, Scene, Session, Shape
 
+T = TypeVar("T")
 VIRTUAL_PARENTS = 8
+DIFFERENCE_COLOUR = "#ff00dc"
+"""Of voxels whose labels differ between two hearts."""
 
 
 class GroupFacts(BaseModel):
@@ -33,29 +37,81 @@ class GroupFacts(BaseModel):
     n: int
 
 
-class AtlasFacts(BaseModel):
-    """What there is to choose from.
+class StructureFacts(BaseModel):
+    """A structure of the labels: its code, how it is called and drawn.
 
     Attributes:
-        kind: whose hearts the reference's are: patients', a phantom's, or of nobody knows whom.
+        opacity: of its surface in 3D.
+    """
+
+    code: int
+    name: str
+    colour: str
+    opacity: float
+
+
+class MeasureFacts(BaseModel):
+    """A measure of a heart, in words."""
+
+    key: str
+    name: str
+    unit: str
+
+
+class CheckFacts(BaseModel):
+    """A check of a heart, in words."""
+
+    name: str
+    help: str
+
+
+class SmoothnessFacts(CheckFacts):
+    """A through-plane measure, in words, and the range of the reference hearts."""
+
+    unit: str
+    range: tuple[float, float]
+
+
+class AtlasFacts(BaseModel):
+    """What there is to choose from, and what everything is called.
+
+    Attributes:
+        healthy: the group of the parents.
+        samplers: what each draws from, the default one first.
         hearts: hearts of the synthesis that was opened, by name.
-        reference: the reference hearts' measures by group; ``smooth`` their range of each through-plane measure.
+        structures: of the labels, in the order of their codes; ``centre`` is the code of the one that views begin at.
+        reference: the reference hearts' measures by group; ``reference_hearts`` what these hearts are.
+        checks: by the failure that each looks for.
     """
 
     name: str
-    kind: Literal["patients", "phantom", "unknown"]
     notice: str | None
+    healthy: str
     groups: dict[str, GroupFacts]
     targets: list[str]
     sources: list[str]
-    samplers: list[str]
+    samplers: dict[str, str]
     hearts: dict[str, Choice]
     latent_sd: list[float]
     size: int
     images: bool
     report: bool
+    structures: list[StructureFacts]
+    centre: int
+    difference_colour: str
+    measures: list[MeasureFacts]
     reference: dict[str, dict[str, Spread]]
-    smooth: dict[str, tuple[float, float]]
+    reference_hearts: str
+    checks: dict[str, CheckFacts]
+    invalid_slices: CheckFacts
+    smooth: dict[str, SmoothnessFacts]
+
+
+class Phases(BaseModel, Generic[T]):
+    """Something of each phase."""
+
+    ED: T
+    ES: T
 
 
 class PhaseLabels(BaseModel):
@@ -70,11 +126,11 @@ class ShapeFacts(BaseModel):
     """A heart's labels, which are there before anything is measured on them."""
 
     choice: Choice
-    phases: dict[str, PhaseLabels]
+    phases: Phases[PhaseLabels]
 
 
-class PhaseScene(PhaseLabels):
-    """One phase's labels and what was measured on them."""
+class PhaseFacts(BaseModel):
+    """What was measured on one phase's labels."""
 
     invalid_slices: int
     slices: int
@@ -82,14 +138,14 @@ class PhaseScene(PhaseLabels):
 
 
 class SceneFacts(BaseModel):
-    """A heart on the screen.
+    """What was measured on a heart's labels.
 
     Attributes:
         place: where it lies on the latent map.
     """
 
     choice: Choice
-    phases: dict[str, PhaseScene]
+    phases: Phases[PhaseFacts]
     measures: dict[str, float | None]
     smooth: dict[str, float | None]
     failures: dict[str, bool]
@@ -99,7 +155,7 @@ class SceneFacts(BaseModel):
 class PaintedPhase(BaseModel):
     """One line of the image stream: uint8 in (slice, x, y) order; 0 and 255 are -1 and 1."""
 
-    phase: str
+    phase: Phase
     shape: tuple[int, int, int]
     image: str
 
@@ -123,7 +179,7 @@ class MapSubject(BaseModel):
 
 
 class LatentFacts(BaseModel):
-    """The latent room: the map and the matrices.
+    """The latent space: the map and the matrices.
 
     Attributes:
         explained: share of the variance along each axis.
@@ -134,7 +190,7 @@ class LatentFacts(BaseModel):
     explained: list[float]
     ellipses: dict[str, Ellipse]
     subjects: list[MapSubject]
-    kendall: dict[str, dict[str, list[list[float]]]]
+    kendall: dict[str, Phases[list[list[float]]]]
 
 
 def packed(array: NDArray[np.uint8]) -> str:
@@ -148,62 +204,96 @@ def grey(image: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def atlas_facts(session: Session, hearts: Mapping[str, Choice], *, report: bool) -> AtlasFacts:
-    """What there is to choose from."""
+    """What there is to choose from, and what everything is called."""
     atlas, reference = session.atlas, session.reference
     counts = atlas.description["groups"]
     return AtlasFacts(
         name=atlas.folder.name,
-        kind=_kind(atlas),
         notice=notice(atlas.folder),
+        healthy=HEALTHY,
         groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
         targets=[group for group in DISEASES if group in atlas.groups],
         sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
-        samplers=list(SAMPLERS),
+        samplers={name: wording.SAMPLERS.get(name, "") for name in SAMPLERS},
         hearts=dict(hearts),
         latent_sd=atlas.diagnostics.latent.sd_of_means,
         size=atlas.shape_model.config.size,
         images=atlas.has_images,
         report=report,
+        structures=_structures(),
+        centre=Label.LV,
+        difference_colour=DIFFERENCE_COLOUR,
+        measures=[MeasureFacts(key=key, name=words.name, unit=words.unit) for key, words in wording.MEASURES.items()],
         reference=reference.measures if reference else {},
-        smooth=reference.smooth if reference else {},
+        reference_hearts=wording.REFERENCE_HEARTS[_of_patients(atlas)],
+        checks={key: _check(words) for key, words in wording.CHECKS.items()},
+        invalid_slices=_check(wording.INVALID_SLICES),
+        smooth=_smoothness(reference.smooth if reference else {}),
     )
 
 
-def _kind(atlas: Atlas) -> Literal["patients", "phantom", "unknown"]:
+def _structures() -> list[StructureFacts]:
+    return [
+        StructureFacts(
+            code=code, name=words.name, colour=LABEL_COLOURS[code], opacity=0.35 if code == Label.MYOCARDIUM else 1.0
+        )
+        for code, words in wording.STRUCTURES.items()
+    ]
+
+
+def _check(words: wording.Words) -> CheckFacts:
+    return CheckFacts(name=words.name, help=words.help)
+
+
+def _smoothness(ranges: Mapping[str, tuple[float, float]]) -> dict[str, SmoothnessFacts]:
+    named = {key: wording.SMOOTHNESS.get(key, wording.Words(key)) for key in ranges}
+    return {
+        key: SmoothnessFacts(name=words.name, unit=words.unit, help=words.help, range=ranges[key])
+        for key, words in named.items()
+    }
+
+
+def _of_patients(atlas: Atlas) -> bool | None:
     """By the card of an atlas that was packed; one's own atlas has none, and its cohort may be anything."""
     path = atlas.folder / CARD
-    facts = read_record(path).get("patients") if path.is_file() else None
-    return "unknown" if facts is None else "patients" if facts else "phantom"
+    return read_record(path).get("patients") if path.is_file() else None
 
 
 def shape_facts(choice: Choice, shape: Shape) -> ShapeFacts:
     """Labels as they go over the wire."""
-    return ShapeFacts(choice=choice, phases={phase: PhaseLabels(**_phase(shape, phase)) for phase in PHASES})
+    return ShapeFacts(choice=choice, phases=Phases(ED=_labels(shape, "ED"), ES=_labels(shape, "ES")))
 
 
-def _phase(shape: Shape, phase: Phase) -> dict[str, Any]:
+def _labels(shape: Shape, phase: Phase) -> PhaseLabels:
     labels = shape.labels[phase]
-    return {"shape": labels.shape, "spacing_mm": shape.spacing_mm(phase), "labels": packed(labels)}
+    return PhaseLabels(shape=_size(labels), spacing_mm=shape.spacing_mm(phase), labels=packed(labels))
+
+
+def _size(array: NDArray[np.generic]) -> tuple[int, int, int]:
+    slices, columns, rows = array.shape
+    return slices, columns, rows
 
 
 def scene_facts(session: Session, choice: Choice, scene: Scene) -> SceneFacts:
-    """A scene as it goes over the wire."""
+    """What was measured on a heart, as it goes over the wire; its labels have gone before."""
+    segments = [value for value in scene.aha["ED"].values() if value is not None]
     return SceneFacts(
         choice=choice,
-        phases={
-            phase: PhaseScene(
-                **_phase(scene, phase),
-                invalid_slices=scene.invalid[phase][0],
-                slices=scene.invalid[phase][1],
-                aha_mm=dict(scene.aha[phase]),
-            )
-            for phase in PHASES
+        phases=Phases(ED=_phase_facts(scene, "ED"), ES=_phase_facts(scene, "ES")),
+        measures={
+            **scene.measures,
+            wording.THICKEST_SEGMENT: max(segments, default=None),
+            wording.STROKE_VOLUME_RATIO: _stroke_volume_balance(scene.measures),
         },
-        measures={**scene.measures, "rv_lv_sv_ratio": _stroke_volume_balance(scene.measures)},
         smooth=dict(scene.smooth),
         failures=dict(scene.failures),
         place=session.map.place(scene.drawn.trajectory),
     )
+
+
+def _phase_facts(scene: Scene, phase: Phase) -> PhaseFacts:
+    invalid, slices = scene.invalid[phase]
+    return PhaseFacts(invalid_slices=invalid, slices=slices, aha_mm=dict(scene.aha[phase]))
 
 
 def _stroke_volume_balance(measures: Measures) -> float | None:
@@ -212,16 +302,16 @@ def _stroke_volume_balance(measures: Measures) -> float | None:
     return right / left if left and right is not None else None
 
 
-def painted_phase(phase: str, image: NDArray[np.float32]) -> PaintedPhase:
+def painted_phase(phase: Phase, image: NDArray[np.float32]) -> PaintedPhase:
     """A painted phase as it goes over the wire."""
-    return PaintedPhase(phase=phase, shape=image.shape, image=packed(grey(image)))
+    return PaintedPhase(phase=phase, shape=_size(image), image=packed(grey(image)))
 
 
 def beat_line(frame: BeatFrame) -> BeatLine:
     """A moment of the beat as it goes over the wire."""
     return BeatLine(
         systole=frame.systole,
-        shape=frame.labels.shape,
+        shape=_size(frame.labels),
         spacing_mm=frame.spacing_mm,
         labels=packed(frame.labels),
         image=None if frame.image is None else packed(grey(frame.image)),
@@ -229,7 +319,7 @@ def beat_line(frame: BeatFrame) -> BeatLine:
 
 
 def latent_facts(session: Session) -> LatentFacts:
-    """The latent room as it goes over the wire."""
+    """The latent space as it goes over the wire."""
     return LatentFacts(
         explained=session.map.explained,
         ellipses=session.map.ellipses,
@@ -237,5 +327,5 @@ def latent_facts(session: Session) -> LatentFacts:
             MapSubject(id=name, group=group, place=session.map.place(parent.trajectory))
             for name, (group, parent) in session.subjects.items()
         ],
-        kendall=correlations(session.atlas),
+        kendall={name: Phases(ED=found["ED"], ES=found["ES"]) for name, found in correlations(session.atlas).items()},
     )

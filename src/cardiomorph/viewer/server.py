@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
@@ -68,43 +68,73 @@ def create_app(
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(SafeHeaders)
     _add_answers_to_errors(app)
-    # The door has asked for the token already; this tells the API's description that one is needed.
-    queue, guarded = JobQueue(), [Depends(HTTPBearer(auto_error=False))] if token else []
+    # The token was asked for already; this tells the API's description that one is needed.
+    guarded, queue = [Depends(HTTPBearer(auto_error=False))] if token else [], JobQueue()
+    for router in (_facts(session, hearts or {}, report), _hearts(session, queue), _files(session, queue)):
+        app.include_router(router, prefix="/api", dependencies=guarded)
+    _add_pages(app)
+    return app
 
-    @app.get("/api/atlas", dependencies=guarded)
+
+def _facts(session: Session, hearts: Mapping[str, Choice], report: Path | None) -> APIRouter:
+    """What does not depend on a heart."""
+    router = APIRouter()
+
+    @router.get("/atlas")
     def atlas() -> AtlasFacts:
-        """What there is to choose from."""
-        return atlas_facts(session, hearts or {}, report=report is not None)
+        """What there is to choose from, and what everything is called."""
+        return atlas_facts(session, hearts, report=report is not None)
 
-    @app.get("/api/latent", dependencies=guarded)
+    @router.get("/latent")
     def latent() -> LatentFacts:
         """The latent space as a map, and the matrices of correlations."""
         return latent_facts(session)
 
-    @app.post("/api/labels", dependencies=guarded)
+    @router.get("/report", response_class=FileResponse)
+    def report_page() -> FileResponse:
+        """The report that was opened."""
+        if report is None:
+            raise CardiomorphError("no report was opened")
+        return FileResponse(report, media_type="text/html")
+
+    return router
+
+
+def _hearts(session: Session, queue: JobQueue) -> APIRouter:
+    """A heart, part by part, in the order in which its parts are there."""
+    router = APIRouter()
+
+    @router.post("/labels")
     async def labels(choice: Choice, request: Request) -> ShapeFacts:
         """Labels of both phases, as soon as they are there."""
         return await queue.run(request, lambda: shape_facts(choice, session.shape(choice)))
 
-    @app.post("/api/scene", dependencies=guarded)
+    @router.post("/scene")
     async def scene(choice: Choice, request: Request) -> SceneFacts:
-        """Labels of both phases and everything measured on them."""
+        """Everything measured on the labels."""
         return await queue.run(request, lambda: scene_facts(session, choice, session.scene(choice)))
 
-    @app.post("/api/images", response_model=PaintedPhase, dependencies=guarded)
+    @router.post("/images", response_model=PaintedPhase)
     async def images(choice: Choice, request: Request) -> StreamingResponse:
         """The painted phases, a JSON line each, as soon as each is done."""
         await queue.run(request, lambda: session.shape(choice))
         lines = (painted_phase(phase, painted) for phase, painted in session.images(choice))
         return _streamed(queue, request, lines)
 
-    @app.post("/api/beat", response_model=BeatLine, dependencies=guarded)
+    @router.post("/beat", response_model=BeatLine)
     async def beat(choice: Choice, request: Request, images: bool = False) -> StreamingResponse:
         """The heart between ED and ES, a JSON line a moment."""
         await queue.run(request, lambda: session.shape(choice))
         return _streamed(queue, request, (beat_line(frame) for frame in session.beat(choice, images=images)))
 
-    @app.get("/api/volume.nii.gz", dependencies=guarded, response_class=Response)
+    return router
+
+
+def _files(session: Session, queue: JobQueue) -> APIRouter:
+    """What one leaves with."""
+    router = APIRouter()
+
+    @router.get("/volume.nii.gz", response_class=Response)
     async def volume(
         choice: Annotated[Choice, Depends(_choice)],
         phase: Literal["ED", "ES"],
@@ -116,28 +146,20 @@ def create_app(
         name = f"{choice.job().name}_{phase}{'_gt' if kind == 'label' else ''}.nii.gz"
         return _download(content, "application/gzip", name)
 
-    @app.get("/api/strip.png", dependencies=guarded, response_class=Response)
+    @router.get("/strip.png", response_class=Response)
     async def strip(choice: Annotated[Choice, Depends(_choice)], request: Request) -> Response:
         """ED and ES, image and labels, base to apex, as a picture."""
         content = await queue.run(request, lambda: strip_png(session, choice))
         return _download(content, "image/png", f"{choice.job().name}.png")
 
-    @app.post("/api/recipe", dependencies=guarded)
+    @router.post("/recipe")
     async def how(choice: Choice, request: Request) -> Recipe:
         """The command line, the Python and the provenance that make this heart again."""
         return await queue.run(
             request, lambda: recipe(session.atlas, choice, session.shape(choice).drawn, session.cohort)
         )
 
-    @app.get("/api/report", dependencies=guarded, response_class=FileResponse)
-    def report_page() -> FileResponse:
-        """The report that was opened."""
-        if report is None:
-            raise CardiomorphError("no report was opened")
-        return FileResponse(report, media_type="text/html")
-
-    _add_pages(app)
-    return app
+    return router
 
 
 def _add_pages(app: FastAPI) -> None:

@@ -1,12 +1,12 @@
-/** The latent room: map, sliders and matrices. */
+/** The latent space: map, sliders and matrices. */
 
-import { HEALTHY, type Atlas, type Choice, type Latent, type Scene } from "./api";
-import type { How } from "./address";
-import { el, select } from "./dom";
-import { colourBar } from "./colourbar";
-import { CORRELATION_END, correlationColour, latentMap, matrix } from "./latentmap";
+import type { Atlas, Choice, Latent, Scene } from "./api";
+import type { How } from "./url-state";
+import { el, select } from "./elements";
+import { colourBar } from "./colour-bar";
+import { CORRELATION_END, correlationColour, latentMap, matrix } from "./latent-map";
 
-export interface Room {
+export interface LatentPanel {
   panel: HTMLElement;
   /** Sets the sliders to a choice: what is wanted, whether or not it has come. */
   follow(choice: Choice): void;
@@ -14,7 +14,12 @@ export interface Room {
   draw(scene: Scene, parent: Scene | null, end: Scene | null): void;
 }
 
-export function room(atlas: Atlas, latent: Latent, live: boolean, moved: (shift: number[], how: How) => void): Room {
+export function latentPanel(
+  atlas: Atlas,
+  latent: Latent,
+  live: boolean,
+  moved: (shift: number[], how: How) => void,
+): LatentPanel {
   const map = el("div", { class: "map" });
   const sliders = atlas.latent_sd.map((sd, index) => {
     const input = el("input", {
@@ -34,7 +39,7 @@ export function room(atlas: Atlas, latent: Latent, live: boolean, moved: (shift:
     if (found) matrices.replaceChildren(matrix(`${group} ED`, found.ED), matrix(`${group} ES`, found.ES));
   };
   const groups = Object.fromEntries(Object.entries(atlas.groups).map(([key, { name }]) => [key, `${key}: ${name}`]));
-  const [groupField, group] = select("Correlations of", groups, HEALTHY, drawMatrices);
+  const [groupField, group] = select("Correlations of", groups, atlas.healthy, drawMatrices);
   drawMatrices(group.value);
   const explained = latent.explained.map((share) => `${Math.round(100 * share)} %`).join(" and ");
   const panel = el(

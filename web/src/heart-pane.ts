@@ -1,9 +1,9 @@
 /** One heart on the screen: its scene, its images as they arrive, its beat, and the canvas that shows them. */
 
-import type { Choice, Moment, Phase, Scene, Slices, Source } from "./api";
-import { PHASES, Unreachable } from "./api";
-import { Abandoned, Latest } from "./flow";
-import { HeartView, type Drawn, type Look } from "./heartview";
+import { Unreachable, type Choice, type Labels, type Moment, type Phase, type Scene, type Source } from "./api";
+import type { Drawn, HeartView, Look } from "./heart-view";
+import { Cancellable, Latest } from "./latest";
+import type { Slices } from "./volumes";
 
 export type Show = Phase | "beat";
 
@@ -19,17 +19,21 @@ export interface Told {
   working(busy: boolean): void;
 }
 
-export class Side {
+type Images = Partial<Record<Phase, Uint8Array>>;
+
+export class HeartPane {
   scene: Scene | null = null;
-  labels: Record<Phase, Slices> | null = null;
-  images: Partial<Record<Phase, Uint8Array>> = {};
+  labels: Labels | null = null;
+  images: Images = {};
+  /** Labels and images that go with the scene. */
+  private whole: { labels: Labels; images: Images } | null = null;
   private show: Show = "ED";
   private told = 0;
   private failures = 0;
   private again: ReturnType<typeof setTimeout> | undefined;
   private other: ((phase: Phase) => Slices | null) | null = null;
-  private readonly painting = new Abandoned();
-  private readonly beating = new Abandoned();
+  private readonly painting = new Cancellable();
+  private readonly beating = new Cancellable();
   private readonly scenes: Latest<Choice>;
 
   constructor(
@@ -64,22 +68,19 @@ export class Side {
     if (this.show !== "beat") await this.draw();
   }
 
-  get painted(): boolean {
-    return PHASES.every((phase) => this.images[phase] !== undefined);
-  }
-
   private async load(choice: Choice): Promise<void> {
-    const before = { scene: this.scene, images: this.images };
     try {
-      this.labels = await this.source.labels(choice);
+      const labels = await this.source.labels(choice);
+      this.labels = labels;
       this.images = {};
       if (this.show !== "beat") await this.draw();
       // While the hand moves on, numbers are asked for now and then only: labels go first.
       if (this.scenes.wanted && performance.now() - this.told < NUMBERS_MS) return;
       this.scene = await this.source.scene(choice);
+      this.whole = { labels, images: this.images };
       this.told = performance.now();
     } catch (error) {
-      await this.back(before);
+      await this.back();
       this.fail(choice, error as Error);
       return;
     }
@@ -89,10 +90,10 @@ export class Side {
   }
 
   /** Picture and numbers are of one heart: where the new one's numbers do not come, the last one's picture does. */
-  private async back({ scene, images }: { scene: Scene | null; images: Partial<Record<Phase, Uint8Array>> }): Promise<void> {
-    if (scene === null) return;
-    this.labels = { ED: scene.phases.ED.labels, ES: scene.phases.ES.labels };
-    this.images = images;
+  private async back(): Promise<void> {
+    if (this.whole === null) return;
+    this.labels = this.whole.labels;
+    this.images = this.whole.images;
     await this.draw();
   }
 

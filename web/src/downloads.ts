@@ -1,7 +1,7 @@
 /** What one leaves with: volumes, a picture, and three ways to make the heart again. */
 
 import type { Choice, Phase, Recipe, Source } from "./api";
-import { el, save } from "./dom";
+import { el, save } from "./elements";
 
 export function nameOf({ source, target, version, severity }: Choice): string {
   const suffix = severity === 1 ? "" : `_s${String(Math.round(1000 * severity)).padStart(4, "0")}`;
@@ -11,7 +11,7 @@ export function nameOf({ source, target, version, severity }: Choice): string {
 export function downloads(source: Source, images: boolean, choice: () => Choice, failed: (words: string) => void): HTMLElement {
   const button = (text: string, name: string, get: () => Promise<Blob>): HTMLElement => {
     const made = el("button", { type: "button" }, text);
-    made.addEventListener("click", async () => {
+    const download = async (): Promise<void> => {
       made.disabled = true;
       try {
         save(await get(), `${nameOf(choice())}${name}`);
@@ -20,7 +20,8 @@ export function downloads(source: Source, images: boolean, choice: () => Choice,
       } finally {
         made.disabled = false;
       }
-    });
+    };
+    made.addEventListener("click", () => void download());
     return made;
   };
   const provenance = button("provenance.json", "_provenance.json", async () => {
@@ -40,10 +41,11 @@ export function downloads(source: Source, images: boolean, choice: () => Choice,
 export function recipeText({ command, python }: Recipe): HTMLElement {
   const shown = (title: string, text: string): HTMLElement => {
     const copy = el("button", { type: "button" }, "Copy");
-    copy.addEventListener("click", async () => {
+    const copied = async (): Promise<void> => {
       await navigator.clipboard.writeText(text);
       copy.textContent = "Copied";
-    });
+    };
+    copy.addEventListener("click", () => void copied());
     return el("section", {}, el("h3", {}, title, copy), el("pre", { tabindex: 0, "aria-label": title }, text));
   };
   const moved = "Sliders have moved this heart in latent space: only the Python makes it again.";

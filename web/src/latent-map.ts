@@ -1,7 +1,7 @@
 /** The latent space as a map, its matrices and nothing else. */
 
 import type { Atlas, Latent, Point } from "./api";
-import { el, picture, svg } from "./dom";
+import { el, picture, svg } from "./elements";
 
 const WIDTH = 300;
 const HEIGHT = 230;

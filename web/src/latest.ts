@@ -17,7 +17,7 @@ export class Latest<W> {
     this.running = true;
     try {
       while (this.waiting !== null) {
-        const { wish: next } = this.waiting as { wish: W };
+        const { wish: next } = this.waiting;
         this.waiting = null;
         await this.work(next);
       }
@@ -28,7 +28,7 @@ export class Latest<W> {
 }
 
 /** Work that is given up as soon as something newer is wanted. */
-export class Abandoned {
+export class Cancellable {
   private controller = new AbortController();
 
   begin(): AbortSignal {

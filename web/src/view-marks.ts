@@ -1,6 +1,6 @@
 /** What is written over the views: their names, sides of the heart, the slice and a scale. */
 
-import { el } from "./dom";
+import { el } from "./elements";
 
 /** A drawn view: which one, where on the canvas in CSS pixels, and the width that it shows in mm. */
 export interface Tile {

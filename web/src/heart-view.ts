@@ -2,20 +2,12 @@
 
 import { Niivue, NVImage, NVMesh, SLICE_TYPE } from "@niivue/niivue";
 
-import type { Slices } from "./api";
-import { nifti } from "./arrays";
-import { el } from "./dom";
-import { marks, type Tile } from "./marks";
+import type { Atlas } from "./api";
+import { rgb } from "./colours";
+import { el } from "./elements";
+import { marks, type Tile } from "./view-marks";
 import { surface } from "./surface";
-
-export const STRUCTURES = [
-  { label: 1, name: "RV", colour: [76, 155, 232] },
-  { label: 2, name: "Myocardium", colour: [95, 191, 119] },
-  { label: 3, name: "LV", colour: [232, 87, 76] },
-] as const;
-const LV = 3;
-export const DIFFERENCE = [255, 0, 220] as const;
-const OPACITY_3D = [1, 0.35, 1] as const;
+import { nifti, type Slices } from "./volumes";
 
 export const LAYOUTS = { all: "all, linked", short: "short axis", long: "long axis", surface: "surfaces" } as const;
 export type Layout = keyof typeof LAYOUTS;
@@ -52,7 +44,10 @@ export class HeartView {
   private linked: HeartView | null = null;
   private readonly over = el("div", { class: "over" });
 
-  constructor(readonly canvas: HTMLCanvasElement) {
+  constructor(
+    readonly canvas: HTMLCanvasElement,
+    private readonly atlas: Atlas,
+  ) {
     this.nv = new Niivue({
       backColor: [0.06, 0.065, 0.08, 1],
       crosshairColor: [1, 0.85, 0.2, 0.9],
@@ -86,12 +81,12 @@ export class HeartView {
   async made(picture: Picture): Promise<Drawn> {
     const { labels, image, other } = picture;
     const grey = { ...labels, values: image ?? new Uint8Array(labels.values.length) };
-    const overlay = other === null ? labels : { ...labels, values: marked(labels.values, other) };
+    const overlay = other === null ? labels : { ...labels, values: marked(labels.values, other, differenceCode(this.atlas)) };
     const volumes = await Promise.all([
       loaded(grey, "image", "gray"),
       loaded(overlay, "labels", "red"),
     ]);
-    volumes[1]!.setColormapLabel(labelColours());
+    volumes[1].setColormapLabel(labelColours(this.atlas));
     return { labels, volumes, meshes: this.meshes(labels) };
   }
 
@@ -105,7 +100,7 @@ export class HeartView {
     this.dress();
     nv.updateGLVolume();
     if (!this.placed) {
-      nv.scene.crosshairPos = this.wanted ?? middleOfLv(drawn.labels);
+      nv.scene.crosshairPos = this.wanted ?? middleOf(drawn.labels, this.atlas.centre);
       this.placed = true;
       this.linked?.go(this.position);
       this.lay(look.layout);
@@ -168,7 +163,7 @@ export class HeartView {
   private mark(): void {
     if (this.drawn === null) return;
     const [slices] = this.drawn.shape;
-    const slice = Math.min(slices, 1 + Math.floor((1 - this.nv.scene.crosshairPos[2]!) * slices));
+    const slice = Math.min(slices, 1 + Math.floor((1 - this.nv.scene.crosshairPos[2]) * slices));
     const ratio = this.canvas.width / this.canvas.clientWidth;
     const tiles = this.nv.screenSlices.map(({ axCorSag, leftTopWidthHeight, fovMM }): Tile => {
       const [left, top, width, height] = leftTopWidthHeight.map((pixels) => pixels / ratio);
@@ -209,23 +204,22 @@ export class HeartView {
 
   private meshes(labels: Slices): NVMesh[] {
     const found: NVMesh[] = [];
-    STRUCTURES.forEach(({ label, name, colour }, index) => {
-      const made = surface(labels, label);
-      if (made === null) return;
-      const rgba = new Uint8Array([...colour, 255]);
-      const opacity = OPACITY_3D[index]!;
+    for (const { code, name, colour, opacity } of this.atlas.structures) {
+      const made = surface(labels, code);
+      if (made === null) continue;
+      const rgba = new Uint8Array([...rgb(colour), 255]);
       found.push(new NVMesh(made.points, made.triangles, name, rgba, opacity, true, this.nv.gl));
-    });
+    }
     return found;
   }
 }
 
-/** The LV cavity's centre in the middle one of its slices, as shares of the turned volume. */
-function middleOfLv({ shape, values }: Slices): Place3 {
+/** A structure's centre in the middle one of its slices, as shares of the turned volume. */
+function middleOf({ shape, values }: Slices, code: number): Place3 {
   const [slices, columns, rows] = shape;
   const places: Place3[] = [];
   values.forEach((label, at) => {
-    if (label === LV) places.push([Math.floor(at / (columns * rows)), Math.floor(at / rows) % columns, at % rows]);
+    if (label === code) places.push([Math.floor(at / (columns * rows)), Math.floor(at / rows) % columns, at % rows]);
   });
   if (places.length === 0) return [0.5, 0.5, 0.5];
   const middle = Math.floor((places[0]![0] + places.at(-1)![0]) / 2);
@@ -234,29 +228,34 @@ function middleOfLv({ shape, values }: Slices): Place3 {
   return [1 - (mean(1) + 0.5) / columns, 1 - (mean(2) + 0.5) / rows, 1 - (middle + 0.5) / slices];
 }
 
-function labelColours(): { R: number[]; G: number[]; B: number[]; A: number[]; I: number[]; labels: string[] } {
-  const colours = [...STRUCTURES.map(({ colour }) => colour), DIFFERENCE];
-  const channel = (index: 0 | 1 | 2): number[] => [0, ...colours.map((colour) => colour[index])];
+/** The first code that no structure has. */
+function differenceCode({ structures }: Atlas): number {
+  return 1 + Math.max(...structures.map(({ code }) => code));
+}
+
+function labelColours(atlas: Atlas): { R: number[]; G: number[]; B: number[]; A: number[]; I: number[]; labels: string[] } {
+  const named = [...atlas.structures, { code: differenceCode(atlas), name: "differs", colour: atlas.difference_colour }];
+  const channel = (index: 0 | 1 | 2): number[] => [0, ...named.map(({ colour }) => rgb(colour)[index])];
   return {
     R: channel(0),
     G: channel(1),
     B: channel(2),
-    A: [0, ...colours.map(() => 255)],
-    I: [0, 1, 2, 3, 4],
-    labels: ["", ...STRUCTURES.map(({ name }) => name), "differs"],
+    A: [0, ...named.map(() => 255)],
+    I: [0, ...named.map(({ code }) => code)],
+    labels: ["", ...named.map(({ name }) => name)],
   };
 }
 
-/** Labels where two hearts agree, 4 where they do not. */
-function marked(labels: Uint8Array, other: Uint8Array): Uint8Array {
-  return labels.map((label, at) => (label === other[at] ? label : 4));
+/** Labels where two hearts agree, another code where they do not. */
+function marked(labels: Uint8Array, other: Uint8Array, differs: number): Uint8Array {
+  return labels.map((label, at) => (label === other[at] ? label : differs));
 }
 
 async function loaded(volume: Slices, name: string, colormap: string): Promise<NVImage> {
   return NVImage.loadFromUrl({
     url: `${name}.nii`,
     name: `${name}.nii`,
-    buffer: nifti(volume),
+    buffer: nifti(volume).buffer as ArrayBuffer,
     colormap,
     cal_min: 0,
     cal_max: 255,

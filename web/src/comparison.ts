@@ -4,17 +4,17 @@ import type { Atlas, Choice } from "./api";
 
 export const ALONE = "alone";
 
-export function opponents(atlas: Atlas, live: boolean): Record<string, string> {
+export function comparisons(atlas: Atlas, live: boolean): Record<string, string> {
   const found: Record<string, string> = { [ALONE]: "one heart alone", parent: "the parent itself" };
   if (live) {
     found["version"] = "the next version";
-    for (const sampler of atlas.samplers) found[`sampler/${sampler}`] = `the ${sampler} sampler`;
+    for (const sampler of Object.keys(atlas.samplers)) found[`sampler/${sampler}`] = `the ${sampler} sampler`;
   }
   for (const target of atlas.targets) found[`target/${target}`] = `${target}: ${atlas.groups[target]!.name}`;
   return found;
 }
 
-export function opponent(choice: Choice, kind: string): Choice | null {
+export function comparedWith(choice: Choice, kind: string): Choice | null {
   if (kind === ALONE) return null;
   if (kind === "parent") return { ...choice, severity: 0, shift: [] };
   if (kind === "version") return { ...choice, version: choice.version + 1 };

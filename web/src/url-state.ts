@@ -1,8 +1,8 @@
 /** What the address holds of the page: the heart and how it is looked at, so that Back, a link and a reload show it again. */
 
 import type { Choice } from "./api";
-import { LAYOUTS, type Layout } from "./heartview";
-import type { Show } from "./side";
+import { LAYOUTS, type Layout } from "./heart-view";
+import type { Show } from "./heart-pane";
 
 /** Whether a hand is still moving or has decided. */
 export type How = "dragging" | "done";
@@ -16,7 +16,7 @@ export interface State {
   show: Show;
   layout: Layout;
   tab: Tab;
-  /** What the heart is compared with, as in `opponents`. */
+  /** What the heart is compared with, as in `comparisons`. */
   versus: string;
   differing: boolean;
 }
@@ -42,7 +42,7 @@ export function read(): Partial<Omit<State, "choice">> & { choice?: Partial<Choi
 function object(text: string | null): Partial<Choice> | null {
   try {
     const found: unknown = JSON.parse(text ?? "null");
-    return typeof found === "object" && !Array.isArray(found) ? (found as Partial<Choice> | null) : null;
+    return typeof found === "object" && !Array.isArray(found) ? (found) : null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 /** What colours mean: a bar from the lowest to the highest value. */
 
-import { el, svg } from "./dom";
+import { el, svg } from "./elements";
 import { number } from "./format";
 
 const STEPS = 40;
