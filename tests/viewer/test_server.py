@@ -59,7 +59,7 @@ def test_a_scene_is_the_heart_that_synthesize_makes(client, atlas):
         # What has gone once does not go again.
         assert measured.keys() == {"invalid_slices", "slices", "aha_mm"}
     assert scene["measures"]["lv_ef_pct"] == heart.measures["lv_ef_pct"]
-    thickest = max(mm for mm in scene["phases"]["ED"]["aha_mm"].values() if mm is not None)
+    thickest = max((mm for mm in scene["phases"]["ED"]["aha_mm"].values() if mm is not None), default=None)
     assert scene["measures"]["wall_segment_max_mm"] == thickest
 
 
@@ -207,11 +207,12 @@ def test_the_page_has_the_length_that_it_says_and_the_coding_that_was_asked_for(
 
 
 def test_it_says_whose_hearts_the_reference_is_made_of(atlas):
-    kinds = {
-        name: atlas_facts(Session(Atlas(folder)), {}, report=False).kind for name, folder in shipped_atlases().items()
-    }
-    assert kinds == {"acdc-small": "patients", "phantom-small": "phantom"}
-    assert atlas_facts(Session(atlas), {}, report=False).kind == "unknown"
+    def hearts(of):
+        return atlas_facts(Session(of), {}, report=False).reference_hearts
+
+    found = {name: hearts(Atlas(folder)) for name, folder in shipped_atlases().items()}
+    assert found == {"acdc-small": "patients", "phantom-small": "phantoms"}
+    assert hearts(atlas) == "reference hearts"
 
 
 def test_stroke_volumes_are_weighed_against_each_other(client):
