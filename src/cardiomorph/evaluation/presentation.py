@@ -1,6 +1,6 @@
 """What an area shows in a report, as data: tables of text, and figures by kind with what they are drawn of.
 
-The report's room renders it; nothing here knows of HTML or of a plotting library.
+`report` renders it; nothing here knows of HTML or of a plotting library.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """What a module of this room offers."""
+    """What a module of this package offers."""
 
     EXPECTED: str
     """How a folder of this layout is known, in a few words for people."""

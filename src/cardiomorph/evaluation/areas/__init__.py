@@ -28,4 +28,4 @@ AREAS: Final[list[Area]] = [
     LabelMatch(),
     Memorisation(),
 ]
-"""In the order of the report. Those that need a generator of hearts stand with it, in the room of synthesis."""
+"""In the order of the report. Those that need a generator of hearts stand with it, in `synthesis`."""
