@@ -104,6 +104,15 @@ def read_frames(path: Path, frames: Sequence[int]) -> list[Volume]:
     return [replace(_volume(header, array[..., frame]), of_frames=array.shape[3]) for frame in frames]
 
 
+def read_series(path: Path) -> list[Volume]:
+    """Reads every frame of a NIfTI file; one without a time axis is one frame. Raises as `read_nifti`."""
+    header, array = _load(path)
+    if array.ndim == 3:
+        return [_volume(header, array)]
+    count = array.shape[3]
+    return [replace(_volume(header, array[..., frame]), of_frames=count) for frame in range(count)]
+
+
 def _listed(frames: Sequence[int]) -> str:
     return " and ".join(map(str, frames))
 

@@ -12,10 +12,10 @@ from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.phantom.subject import make_subject
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import find_atlas
-from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.synthesis.batch_synthesis import write_heart
 from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.parents import parents_of
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.volume import Volume, read_nifti, write_nifti
 

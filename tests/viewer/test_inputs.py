@@ -13,8 +13,9 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_record, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.samplers.population import PopulationSampler
-from cardiomorph.synthesis.atlas_building import build_atlas, parents_of
+from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import synthesize
+from cardiomorph.synthesis.parents import parents_of
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.viewer.inputs import find_inputs
 from cardiomorph.viewer.launch import is_loopback, serve

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardiomorph.cli.parameters import Count, Output, Seed, Switch, label_codes
+from cardiomorph.cli.parameters import Count, Output, Seed, Switch
+from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.data.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def prepare(
         source,
         output,
         source_format=format,
-        codes=label_codes(labels),
+        codes=parsed_codes(labels),
         heldout=heldout,
         seed=seed,
         skip_bad=skip_bad,
@@ -100,7 +101,7 @@ def measure(folder: Path, /, *, output: Output, labels: str | None = None) -> No
     """
     from cardiomorph.evaluation.table import write_measures
 
-    write_measures(folder, output, label_codes(labels))
+    write_measures(folder, output, parsed_codes(labels))
 
 
 def export(

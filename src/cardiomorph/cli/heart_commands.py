@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cardiomorph.cli.parameters import Count, Flattened, Output, Seed, Switch
+from cardiomorph.synthesis.patient_options import PatientOptions
 from cardiomorph.synthesis.request import SynthesisRequest
 
 
@@ -34,6 +35,7 @@ def synthesize(
     output: Output,
     atlas: str | None = None,
     request: Annotated[SynthesisRequest | None, Flattened] = None,
+    patients: Annotated[PatientOptions | None, Flattened] = None,
     workers: Count = 1,
     recreate: Path | None = None,
     cohort: Path | None = None,
@@ -53,7 +55,7 @@ def synthesize(
     workers:
         Processes of one thread each; 1 is one process with all threads, quickest for a few hearts.
     recreate:
-        A provenance.json: make that one heart again and nothing else.
+        A provenance.json: make that one heart again and nothing else; of a patient of yours, with the same --source.
     cohort:
         Prepared cohort whose subjects can be sources too, beside those of the atlas.
     """
@@ -66,9 +68,10 @@ def synthesize(
     if said:
         print(said, file=sys.stderr)
     if recreate is not None:
-        batch_synthesis.recreate(recreate, chosen, output, cohort=cohort)
+        source = next(iter(request.sources or ()), None) if request else None
+        batch_synthesis.recreate(recreate, chosen, output, cohort=cohort, source=source, patients=patients)
     else:
-        batch_synthesis.synthesize(chosen, output, request, workers=workers, cohort=cohort)
+        batch_synthesis.synthesize(chosen, output, request, workers=workers, cohort=cohort, patients=patients)
 
 
 def reconstruct(

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cardiomorph.cli.parameters import Count, Output, Seed, label_codes
+from cardiomorph.cli.parameters import Count, Output, Seed
+from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.errors import CardiomorphError
 
 
@@ -66,7 +67,7 @@ def evaluate(
         atlas=atlas,
         segmenter=segmenter,
         compare=compare or (),
-        codes=label_codes(labels),
+        codes=parsed_codes(labels),
         fail_if=fail_if or (),
         seed=seed,
         workers=workers,

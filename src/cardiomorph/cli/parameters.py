@@ -10,7 +10,6 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from cardiomorph.checks import MAX_SEED
-from cardiomorph.errors import CardiomorphError
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
@@ -27,17 +26,3 @@ Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
 Switch = Annotated[bool, Parameter(negative=())]
 Flattened = Parameter(name="*")
 """The fields of a model, each an option."""
-
-
-def label_codes(text: str | None) -> dict[int, int] | None:
-    """``theirs:ours,...`` as a dictionary. Raises `CardiomorphError` where it is not."""
-    if text is None:
-        return None
-    try:
-        pairs = [pair.split(":") for pair in text.split(",")]
-        codes = {int(theirs): int(ours) for theirs, ours in pairs}
-    except ValueError as error:
-        raise CardiomorphError(f"--labels is {text!r}", fix="Write for instance 1:3,2:2,3:1") from error
-    if not set(codes.values()) <= {0, 1, 2, 3}:
-        raise CardiomorphError(f"--labels {text!r} names codes that are not ours", fix="Ours are 0, 1, 2 and 3")
-    return codes

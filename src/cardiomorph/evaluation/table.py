@@ -12,16 +12,14 @@ import numpy as np
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.cohort_preparation import doubt_lines, grouped
-from cardiomorph.data.entry import Entry
+from cardiomorph.data.heart_file import heart_file
 from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.sources.images import stem_of
-from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_label
+from cardiomorph.data.subject import LabelCodes, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import MEASURE_COLUMNS, measure_heart
 from cardiomorph.files import write_csv
 from cardiomorph.progress import track
-from cardiomorph.volume import read_nifti
 
 _log = logging.getLogger(__name__)
 
@@ -65,12 +63,8 @@ def measure_folder(folder: Path, codes: LabelCodes | None = None) -> list[Row]:
 
 
 def _single(path: Path, codes: LabelCodes | None) -> Subject:
-    """One label file as the ED of a heart of no known group."""
-
-    def read(given: LabelCodes | None) -> Subject:
-        return Subject(stem_of(path), "", {"ED": Frame(checked_label(read_nifti(path), path, given))})
-
-    return Entry(stem_of(path), path, (path,), read, path).load_present(codes)
+    """A label file, without the image that may lie beside it."""
+    return heart_file(path, alone=True).load_present(codes)
 
 
 def _cohort_rows(folder: Path, codes: LabelCodes | None) -> list[Row]:

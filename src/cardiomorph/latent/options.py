@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+ALL: Literal["all"] = "all"
+"""Every disease, or every healthy subject of the training split."""
 VIRTUAL = "virtual"
 """A healthy parent that is nobody."""
 StyleVariation = Literal["slice", "smooth", "mean"]

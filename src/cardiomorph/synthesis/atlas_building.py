@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES, Phase
+from cardiomorph.anatomy import GROUPS, HEALTHY, PHASES
 from cardiomorph.checks import check_same_classes
 from cardiomorph.data.cohort import Cohort
-from cardiomorph.data.prepare import PreparedSubject
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.evaluation.fidelity import noise_level
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.evaluation.reference import reference_of
 from cardiomorph.files import claim, copy_file, folder_in_place, read_record
-from cardiomorph.latent.appearance import Styles, appearance_statistics
+from cardiomorph.latent.appearance import appearance_statistics
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.atlas_files import (
     ATLAS,
@@ -37,7 +34,7 @@ from cardiomorph.latent.atlas_files import (
 )
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
 from cardiomorph.latent.statistics import GroupStatistics, group_statistics
-from cardiomorph.latent.trajectory import Trajectory, encode_subject, equalise
+from cardiomorph.latent.trajectory import Trajectory, encode_subject
 from cardiomorph.models.checkpoint import (
     DESCRIPTION,
     WEIGHTS,
@@ -48,13 +45,12 @@ from cardiomorph.models.checkpoint import (
 )
 from cardiomorph.models.image_generator import ImageGenerator
 from cardiomorph.models.label_vae import LabelVAE
-from cardiomorph.models.threads import threads
 from cardiomorph.progress import track
+from cardiomorph.synthesis.parents import Looks, appearance_of, as_parent
 
 _log = logging.getLogger(__name__)
 
 Model = TypeVar("Model", LabelVAE, ImageGenerator)
-Looks = tuple[Styles, float]
 
 
 def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None = None, share: bool = False) -> Atlas:
@@ -156,12 +152,12 @@ def _encoded(cohort: Cohort, models: _Models) -> _Encoded:
     for subject in track(cohort.subjects(), "encoding", len(cohort.ids())):
         trains = subject.id in training
         trajectory = encode_subject(models.shape, subject)
-        look = _looks(subject, models.image) if models.image else None
+        look = appearance_of(subject, models.image) if models.image else None
         (found.training if trains else found.heldout)[subject.group].append(trajectory)
         if look and trains:
             found.looks.append(look)
         if subject.group == HEALTHY:
-            found.parents[subject.id] = _parent(subject, trajectory, "train" if trains else "heldout", look)
+            found.parents[subject.id] = as_parent(subject, trajectory, "train" if trains else "heldout", look)
     return found
 
 
@@ -206,63 +202,6 @@ def _typical_subject(cohort: Cohort, parents: Mapping[str, Parent]) -> TypicalSu
         height_cm=median([p.height_cm for p in chosen]),
         weight_kg=median([p.weight_kg for p in chosen]),
     )
-
-
-def parents_of(cohort: Cohort, atlas: Atlas, names: Sequence[str] | None = None) -> dict[str, tuple[str, Parent]]:
-    """Group and codes of a cohort's subjects, as hearts that the atlas could morph from, healthy ones first.
-
-    Args:
-        names: which subjects; all by default.
-
-    Raises:
-        CardiomorphError: no such subject, a cohort of another crop, a subject without the image that the atlas needs.
-    """
-    size = atlas.shape_model.config.size
-    if cohort.config.size != size:
-        raise CardiomorphError(
-            f"has crops of {cohort.config.size} pixels, the atlas was made with {size}", where=cohort.folder
-        )
-    image_model = atlas.image_model if atlas.has_images else None
-    training, found = set(cohort.ids("train")), {}
-    chosen = cohort.ids() if names is None else names
-    with threads(1):
-        for subject in track((cohort.load(name) for name in chosen), "encoding", len(chosen)):
-            split = "train" if subject.id in training else "heldout"
-            look = _looks(subject, image_model) if image_model else None
-            found[subject.id] = subject.group, _parent(subject, encode_subject(atlas.shape_model, subject), split, look)
-    return dict(sorted(found.items(), key=lambda item: item[1][0] != HEALTHY))
-
-
-def _parent(subject: PreparedSubject, trajectory: Trajectory, split: str, look: Looks | None) -> Parent:
-    styles, noise = look or (None, None)
-    return Parent(
-        id=subject.id,
-        split=split,
-        trajectory=trajectory,
-        geometry=subject.geometry,
-        styles=styles,
-        height_cm=subject.height_cm,
-        weight_kg=subject.weight_kg,
-        noise=noise,
-    )
-
-
-@torch.inference_mode()
-def _looks(subject: PreparedSubject, model: ImageGenerator) -> Looks:
-    """Appearance codes of every slice, resampled to 32 like the shape codes, and the mean noise level of the slices."""
-    styles: dict[Phase, NDArray[np.float32]] = {}
-    noise: list[float] = []
-    for phase in PHASES:
-        image = subject.frames[phase].image
-        if image is None:
-            raise CardiomorphError(
-                f"subject {subject.id} has no image to take its appearance from",
-                fix="Build the atlas without --image for labels only",
-            )
-        codes = model.encode_style(torch.from_numpy(image)[:, None]).numpy()
-        styles[phase] = equalise(codes).astype(np.float32)
-        noise += [noise_level(picture) for picture in image]
-    return styles, float(np.mean(noise))
 
 
 def _statistics(trajectories: dict[str, list[Trajectory]], cohort: Cohort) -> dict[str, GroupStatistics]:

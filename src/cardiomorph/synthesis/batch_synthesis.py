@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,12 +34,14 @@ from cardiomorph.files import (
     write_csv,
     write_json,
 )
-from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.models.threads import threads
 from cardiomorph.progress import track
-from cardiomorph.synthesis.atlas_building import parents_of
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, SyntheticHeart, synthesize_heart
 from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.parents import parents_of
+from cardiomorph.synthesis.patient_options import PatientOptions
+from cardiomorph.synthesis.patients import adopt_patients
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.workers import worker_pool
 
@@ -110,6 +112,7 @@ def synthesize(
     *,
     workers: int = 1,
     cohort: Path | None = None,
+    patients: PatientOptions | None = None,
 ) -> Path:
     """Runs a request. Finished hearts of an interrupted run with the same request are kept if they are whole.
 
@@ -117,6 +120,7 @@ def synthesize(
         workers: processes, one thread each; 1 is this process with all its threads. The hearts are the same but for
             the last bits of their images, and each provenance names the threads that give its very bytes.
         cohort: prepared cohort whose subjects can be sources too, beside the atlas's own.
+        patients: how sources that are folders or files are read.
 
     Returns:
         The output folder, with ``synthesis.json``, ``measures.csv`` and a folder a heart.
@@ -128,10 +132,12 @@ def synthesize(
     request = (request or SynthesisRequest()).resolved(with_subjects=bool(source.parents))
     output = Path(output)
     _adopt(source, request.sources or (), cohort)
+    names = adopt_patients(request.sources or (), source, patients)
+    request = request.model_copy(update={"sources": names})
     wanted = jobs(request, source)
     _claim(output, request, source)
     missing = _missing(wanted, source, output)
-    for _ in track(_made(missing, len(wanted), source, output, workers, cohort), "hearts", len(wanted)):
+    for _ in track(_made(missing, len(wanted), source, output, workers), "hearts", len(wanted)):
         pass
     rows = [_measures(output / job.name / _MEASURES) for job in wanted]
     write_csv(output / "measures.csv", rows, ("subject", "group", *MEASURE_COLUMNS))
@@ -171,6 +177,8 @@ def _problem(folder: Path, job: HeartJob, atlas: Atlas) -> str | None:
             return f"is damaged ({_PROVENANCE})"
         if known.job != job or known.atlas != atlas.identity:
             return "is another heart"
+        if job.source in atlas.adopted and known.parent_sha256 != atlas.parents[job.source].digest():
+            return "was made from another parent of that name"
         if known.files is None:
             return "does not say what it holds"
         names = {path.name for path in folder.iterdir()}
@@ -181,7 +189,7 @@ def _problem(folder: Path, job: HeartJob, atlas: Atlas) -> str | None:
 
 
 def _made(
-    missing: Iterable[HeartJob | None], count: int, atlas: Atlas, output: Path, workers: int, cohort: Path | None
+    missing: Iterable[HeartJob | None], count: int, atlas: Atlas, output: Path, workers: int
 ) -> Iterator[str | None]:
     """Makes hearts and yields their names, in order; None for what is there already."""
     if workers <= 1 or count <= 1:
@@ -189,7 +197,7 @@ def _made(
         for job in missing:
             yield write_heart(synthesize_heart(atlas, job), atlas, output).name if job else None
         return
-    given = (atlas.folder, output, cohort, tuple(sorted(atlas.adopted)))
+    given = (atlas.folder, output, {name: atlas.parents[name] for name in sorted(atlas.adopted)})
     with worker_pool(workers, count, _begin, *given) as pool:
         yield from pool.map(_make, missing)
 
@@ -197,12 +205,12 @@ def _made(
 _here: dict[str, Any] = {}
 
 
-def _begin(atlas: Path, output: Path, cohort: Path | None, adopted: Sequence[str]) -> None:
+def _begin(atlas: Path, output: Path, adopted: Mapping[str, Parent]) -> None:
     """Readies a worker: the atlas is read once."""
     torch.set_num_threads(1)
     keep_freed_memory()
     here = Atlas(atlas)
-    _adopt(here, adopted, cohort)
+    here.adopt(adopted)
     _here.update(atlas=here, output=output)
 
 
@@ -231,39 +239,49 @@ def _claim(output: Path, request: SynthesisRequest, atlas: Atlas) -> None:
     write_json(path, mark, seal=True)
 
 
-def recreate(provenance: Path, atlas: Path | Atlas, output: Path, *, cohort: Path | None = None) -> Path:
+def recreate(
+    provenance: Path,
+    atlas: Path | Atlas,
+    output: Path,
+    *,
+    cohort: Path | None = None,
+    source: str | None = None,
+    patients: PatientOptions | None = None,
+) -> Path:
     """Makes the heart of a provenance.json again, byte for byte, in ``output``.
 
     Args:
         cohort: prepared cohort that holds the heart's parent, where the atlas does not.
+        source: folder or file of the patient whose heart it was, and how it is read (``patients``).
 
     Raises:
         CardiomorphError: not a provenance file, another atlas than the heart came from, or another parent.
     """
-    source = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
+    chosen = atlas if isinstance(atlas, Atlas) else Atlas(atlas)
     path = Path(provenance)
     facts = read_json(path)
     known = validated(Provenance, facts, f"{path}: is not a provenance file")
     job = known.job
-    if known.atlas != source.identity:
+    if known.atlas != chosen.identity:
         raise CardiomorphError(
-            f"the heart came from the atlas {known.atlas[:12]}, this is {source.identity[:12]}", where=source.folder
+            f"the heart came from the atlas {known.atlas[:12]}, this is {chosen.identity[:12]}", where=chosen.folder
         )
     unsealed(facts, path)
-    _adopt(source, (job.source,), cohort)
+    _adopt(chosen, (job.source,), cohort)
+    adopt_patients((source,) if source else (), chosen, patients)
     if known.parent_sha256 is not None:
-        _check_parent(source, job.source, known.parent_sha256)
+        _check_parent(chosen, job.source, known.parent_sha256)
     settle(Path(output))
     with threads(known.threads or torch.get_num_threads()):
-        return write_heart(synthesize_heart(source, job), source, Path(output))
+        return write_heart(synthesize_heart(chosen, job), chosen, Path(output))
 
 
 def _check_parent(atlas: Atlas, name: str, wanted: str) -> None:
     if name not in atlas.parents:
         raise CardiomorphError(
-            f"the heart's parent {name!r} is a subject of a cohort, which the atlas does not hold",
+            f"the heart's parent {name!r} is a patient or a cohort's subject, whom the atlas does not hold",
             where=atlas.folder,
-            fix="Name the cohort with --cohort",
+            fix="Name the patient's folder or file with --source, or the cohort with --cohort",
         )
     if atlas.parents[name].digest() != wanted:
         raise CardiomorphError(f"the subject {name!r} is not the one that the heart was made from", where=atlas.folder)

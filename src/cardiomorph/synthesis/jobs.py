@@ -8,9 +8,9 @@ from typing import overload
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.latent.options import VIRTUAL
+from cardiomorph.latent.options import ALL, VIRTUAL
 from cardiomorph.latent.virtual import parent_named, virtual_name, virtual_number
-from cardiomorph.synthesis.request import ALL, HeartJob, SynthesisRequest
+from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 
 _MAX_HEARTS = 10**15
 

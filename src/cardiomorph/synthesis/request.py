@@ -16,10 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from cardiomorph.anatomy import DISEASES, Phase
 from cardiomorph.checks import MAX_SEED, is_name
-from cardiomorph.latent.options import VIRTUAL, StyleVariation
+from cardiomorph.latent.options import ALL, VIRTUAL, StyleVariation
 from cardiomorph.latent.samplers.choice import AnySampler
 
-ALL: Literal["all"] = "all"
 Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
 Target = Literal[Group, "all"]
 SliceGrid = Literal["32", "native"]
@@ -33,7 +32,14 @@ def _named(text: str) -> str:
     return text
 
 
+def _named_or_placed(text: str) -> str:
+    # A path is looked at when the atlas is there, which may know the name.
+    return text if set(text) & set("/\\") and "\0" not in text else _named(text)
+
+
 Name = Annotated[str, AfterValidator(_named)]
+Source = Annotated[str, AfterValidator(_named_or_placed)]
+"""A healthy subject's name, or where it lies on disk."""
 
 
 def _several(option: str) -> Parameter:
@@ -55,12 +61,13 @@ class SynthesisRequest(BaseModel):
         validate_default=True,
         description="Diseases to morph to; all four by default. NOR draws another healthy heart.",
     )
-    sources: Annotated[tuple[Name, ...] | None, _several("--source")] = Field(
+    sources: Annotated[tuple[Source, ...] | None, _several("--source")] = Field(
         None,
         min_length=1,
-        description="Healthy subjects to morph from: their names, all (of the training split), or virtual, hearts of "
-        "nobody that are drawn from the healthy group's statistics. By default all where the atlas has subjects, else "
-        "virtual.",
+        description="Healthy hearts to morph from. A patient of yours: a folder in a known layout (one patient, or a "
+        "data set, whose healthy subjects are taken), a prepared cohort, or a label file with its image beside it. Or "
+        "names of the atlas's subjects; all (of its training split); virtual, hearts of nobody that are drawn from the "
+        "healthy group's statistics. By default all where the atlas has subjects, else virtual.",
     )
     parents: int = Field(8, ge=1, le=_MANY, description="How many virtual parents to draw.")
     versions: int | None = Field(

@@ -17,7 +17,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
-from cardiomorph.synthesis.atlas_building import parents_of
+from cardiomorph.synthesis.parents import parents_of
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.inputs import ViewerInputs, find_inputs
 from cardiomorph.viewer.server import create_app

@@ -68,7 +68,7 @@ def _python(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
         f"from pathlib import Path\n\n{imports}"
         "from cardiomorph.latent.atlas import Atlas\n"
         "from cardiomorph.latent.library import find_atlas\n"
-        f"{'from cardiomorph.synthesis.atlas_building import parents_of' + chr(10) if cohort else ''}"
+        f"{'from cardiomorph.synthesis.parents import parents_of' + chr(10) if cohort else ''}"
         "from cardiomorph.viewer.session import Choice, Session\n"
         "from cardiomorph.volume import write_nifti\n\n"
         f"session = Session(Atlas(find_atlas({json.dumps(_named(atlas))})))\n{adopt}"
