@@ -88,9 +88,7 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
             )
         (_log.warning if patient.is_far else _log.info)(str(patient) + (": far from what they know" * patient.is_far))
         if patient.group not in ("", HEALTHY):
-            _log.warning(
-                f"{patient.parent.id}: his group is {patient.group}; the heart is morphed as if it were healthy"
-            )
+            _log.warning(f"{patient.parent.id} is of the group {patient.group}; morphed as if it were healthy")
     return found
 
 
