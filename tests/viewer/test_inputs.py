@@ -115,7 +115,7 @@ def test_a_recipe_of_a_cohorts_subject_names_the_cohort_and_makes_its_heart(shar
     session.adopt(parents_of(cohort, session.atlas), cohort.folder)
     source = next(name for name, (group, _) in session.subjects.items() if group == "NOR")
     choice = Choice(source=source, target="DCM")
-    found = recipe(session.atlas, choice, session.shape(choice).drawn, session.cohort)
+    found = recipe(session, choice)
     monkeypatch.chdir(tmp_path)
     app(shlex.split(found.command)[1:], result_action="return_value")
     made = read_nifti(next(tmp_path.rglob("*_frame01_gt.nii.gz"))).array
@@ -139,7 +139,7 @@ def test_a_heart_opens_as_it_was_made(changes, atlas, tmp_path):
             written = read_nifti(folder / name / f"{name}_frame{number:02d}{end}.nii.gz")
             np.testing.assert_array_equal(shown.array, written.array)
             np.testing.assert_allclose(shown.affine, written.affine, atol=1e-4)
-    command = recipe(found.atlas, choice, session.shape(choice).drawn).command
+    command = recipe(session, choice).command
     assert all(f"--{key} {value}" in command for key, value in changes.items())
 
 

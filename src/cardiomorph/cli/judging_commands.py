@@ -82,6 +82,7 @@ def view(
     /,
     *,
     cohort: Path | None = None,
+    patient: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str | None = None,
@@ -102,6 +103,8 @@ def view(
         without.
     cohort:
         Prepared cohort whose subjects can be morphed too, and stand on the latent map.
+    patient:
+        A patient of yours: a folder in a known layout, or a label file with its image beside it. Shown first.
     host:
         Address to answer on; 0.0.0.0 for every one of this machine's.
     port:
@@ -126,6 +129,6 @@ def view(
         ) from error
 
     if export is not None:
-        export_page(given, export, cohort=cohort, source=source, seed=seed)
+        export_page(given, export, cohort=cohort, patient=patient, source=source, seed=seed)
     else:
-        serve(given, cohort=cohort, host=host, port=port, token=token, browser=browser)
+        serve(given, cohort=cohort, patient=patient, host=host, port=port, token=token, browser=browser)

@@ -42,7 +42,7 @@ def frozen_page(
         key, scene = f"{choice.target}/{choice.severity:g}", session.scene(choice)
         labels[key] = shape_facts(choice, scene).model_dump()
         scenes[key] = scene_facts(session, choice, scene).model_dump()
-        recipes[key] = recipe(session.atlas, choice, scene.drawn, session.cohort).model_dump()
+        recipes[key] = recipe(session, choice).model_dump()
         # A parent is the same on its way to any disease.
         look = key if choice.severity else HEALTHY
         if look not in images:

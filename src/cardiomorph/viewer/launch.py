@@ -18,6 +18,7 @@ from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.synthesis.parents import parents_of
+from cardiomorph.synthesis.patients import patients_at
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.inputs import ViewerInputs, find_inputs
 from cardiomorph.viewer.server import create_app
@@ -32,6 +33,7 @@ def serve(
     given: Path | None,
     *,
     cohort: Path | None = None,
+    patient: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8765,
     token: str | None = None,
@@ -39,10 +41,18 @@ def serve(
 ) -> None:
     """Serves until it is interrupted.
 
+    Args:
+        given: what to show, see `find_inputs`.
+        cohort: prepared cohort whose subjects can be morphed too.
+        patient: folder or file of the user's own patient, who is shown first.
+        host, port: where to answer.
+        token: what requests must carry.
+        browser: open the browser.
+
     Raises:
         CardiomorphError: nothing to show, or an address that cannot be had.
     """
-    found, session = _staged(given, cohort)
+    found, session = _opened(given, cohort, patient)
     open_to_others = not is_loopback(host)
     if open_to_others and token is None:
         token = secrets.token_urlsafe(18)
@@ -71,15 +81,21 @@ def _address(host: str, port: int, token: str | None) -> str:
 
 
 def export_page(
-    given: Path | None, output: Path, *, cohort: Path | None = None, source: str | None = None, seed: int = 0
+    given: Path | None,
+    output: Path,
+    *,
+    cohort: Path | None = None,
+    patient: Path | None = None,
+    source: str | None = None,
+    seed: int = 0,
 ) -> Path:
     """Writes one HTML file that opens from disk.
 
     Raises:
         CardiomorphError: nothing to show, or an atlas without that healthy heart.
     """
-    found, session = _staged(given, cohort)
-    source = source or next(iter(found.atlas.parents), virtual_name(1))
+    _, session = _opened(given, cohort, patient)
+    source = source or next(iter(session.sources), virtual_name(1))
     write_text(output, frozen_page(session, source=source, seed=seed))
     _log.info(f"{output} ({output.stat().st_size / 1e6:.1f} MB) opens in any browser, offline")
     return output
@@ -93,12 +109,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _staged(given: Path | None, cohort: Path | None) -> tuple[ViewerInputs, Session]:
+def _opened(given: Path | None, cohort: Path | None, patient: Path | None) -> tuple[ViewerInputs, Session]:
     found = find_inputs(given)
     session = Session(found.atlas)
     cohort = cohort or found.cohort
     if cohort is not None:
         session.adopt(parents_of(Cohort(cohort), found.atlas), Path(cohort))
+    if patient is not None:
+        session.adopt_patients(patients_at(patient, found.atlas), Path(patient))
     return found, session
 
 

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.synthesis.batch_synthesis import provenance_of
-from cardiomorph.synthesis.heart_synthesis import DrawnHeart
-from cardiomorph.viewer.session import Choice
+from cardiomorph.viewer.session import Choice, Session
 
 
 class Recipe(BaseModel):
@@ -24,24 +23,24 @@ class Recipe(BaseModel):
     provenance: dict[str, Any]
 
 
-def recipe(atlas: Atlas, choice: Choice, drawn: DrawnHeart, cohort: Path | None = None) -> Recipe:
-    """The recipe of a heart that was drawn.
-
-    Args:
-        cohort: that of subjects which the atlas has adopted.
-    """
+def recipe(session: Session, choice: Choice) -> Recipe:
+    """The recipe of a heart of a session. Raises `CardiomorphError` where there is no such heart."""
     moved = any(choice.shift)
-    lent = cohort if choice.source in atlas.adopted else None
+    lent = choice.source in session.atlas.adopted
+    patient = session.patients.get(choice.source)
+    cohort = session.cohort if lent and patient is None else None
+    drawn = session.shape(choice).drawn
     return Recipe(
-        command=None if moved else _command(atlas, choice, lent),
-        python=_python(atlas, choice, lent),
-        provenance=provenance_of(drawn, atlas) | ({"shift_sd": list(choice.shift)} if moved else {}),
+        command=None if moved else _command(session.atlas, choice, cohort, patient),
+        python=_python(session.atlas, choice, cohort, patient),
+        provenance=provenance_of(drawn, session.atlas) | ({"shift_sd": list(choice.shift)} if moved else {}),
     )
 
 
-def _command(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
+def _command(atlas: Atlas, choice: Choice, cohort: Path | None, patient: Path | None) -> str:
     """`synthesize` makes all versions up to the wanted one, whose folder is the job's name."""
-    words = ["cardiomorph", "synthesize", "--atlas", _named(atlas), "--source", choice.source]
+    source = str(patient) if patient else choice.source
+    words = ["cardiomorph", "synthesize", "--atlas", _named(atlas), "--source", source]
     words += ["--target", choice.target, "--sampler", choice.sampler, "--seed", str(choice.seed)]
     words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}"]
     words += ["--cohort", str(cohort)] if cohort else []
@@ -55,20 +54,18 @@ def _named(atlas: Atlas) -> str:
     return names.get(atlas.folder, str(atlas.folder))
 
 
-def _python(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
+def _python(atlas: Atlas, choice: Choice, cohort: Path | None, patient: Path | None) -> str:
     given = ", ".join(
         f"{name}={json.dumps(value) if isinstance(value, str) else value}"
         for name, value in choice.model_dump(exclude_defaults=True, exclude={"source", "target"}).items()
     )
-    imports, adopt = "", ""
-    if cohort:
-        imports = "from cardiomorph.data.cohort import Cohort\n"
-        adopt = f"session.adopt(parents_of(Cohort({json.dumps(str(cohort))}), session.atlas))\n"
+    imports, adopt = _adoption(cohort, patient)
     return (
-        f"from pathlib import Path\n\n{imports}"
+        "from pathlib import Path\n\n"
+        f"{'from cardiomorph.data.cohort import Cohort' + chr(10) if cohort else ''}"
         "from cardiomorph.latent.atlas import Atlas\n"
         "from cardiomorph.latent.library import find_atlas\n"
-        f"{'from cardiomorph.synthesis.parents import parents_of' + chr(10) if cohort else ''}"
+        f"{imports}"
         "from cardiomorph.viewer.session import Choice, Session\n"
         "from cardiomorph.volume import write_nifti\n\n"
         f"session = Session(Atlas(find_atlas({json.dumps(_named(atlas))})))\n{adopt}"
@@ -80,3 +77,19 @@ def _python(atlas: Atlas, choice: Choice, cohort: Path | None) -> str:
         "        if volume is not None:\n"
         '            write_nifti(Path(f"heart_{phase}_{kind}.nii.gz"), volume)\n'
     )
+
+
+def _adoption(cohort: Path | None, patient: Path | None) -> tuple[str, str]:
+    """Imports and lines that bring in a parent which the atlas does not hold."""
+    if patient:
+        place = f"Path({json.dumps(str(patient))})"
+        return (
+            "from cardiomorph.synthesis.patients import patients_at\n",
+            f"session.adopt_patients(patients_at({place}, session.atlas), {place})\n",
+        )
+    if cohort:
+        return (
+            "from cardiomorph.synthesis.parents import parents_of\n",
+            f"session.adopt(parents_of(Cohort({json.dumps(str(cohort))}), session.atlas))\n",
+        )
+    return "", ""

@@ -213,7 +213,7 @@ def atlas_facts(session: Session, hearts: Mapping[str, Choice], *, report: bool)
         healthy=HEALTHY,
         groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
         targets=[group for group in DISEASES if group in atlas.groups],
-        sources=[*atlas.parents, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
+        sources=[*session.sources, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
         samplers={name: wording.SAMPLERS.get(name, "") for name in SAMPLERS},
         hearts=dict(hearts),
         latent_sd=atlas.diagnostics.latent.sd_of_means,

@@ -155,9 +155,7 @@ def _files(session: Session, queue: JobQueue) -> APIRouter:
     @router.post("/recipe")
     async def how(choice: Choice, request: Request) -> Recipe:
         """The command line, the Python and the provenance that make this heart again."""
-        return await queue.run(
-            request, lambda: recipe(session.atlas, choice, session.shape(choice).drawn, session.cohort)
-        )
+        return await queue.run(request, lambda: recipe(session, choice))
 
     return router
 

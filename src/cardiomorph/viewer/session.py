@@ -6,7 +6,7 @@ One model is loaded once and used by one request at a time; results are kept in 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,6 +28,7 @@ from cardiomorph.latent.options import StyleVariation
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed
+from cardiomorph.synthesis.patients import Patient
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.viewer.latent_map import LatentMap
 from cardiomorph.volume import Volume
@@ -109,6 +110,7 @@ class Session:
         keep_freed_memory()
         self.atlas = atlas
         self.cohort: Path | None = None
+        self.patients: dict[str, Path] = {}
         self.lock = threading.Lock()
         self._shapes: LRUCache[Hashable, Shape] = LRUCache(scenes)
         self._scenes: LRUCache[Hashable, Scene] = LRUCache(scenes)
@@ -128,6 +130,20 @@ class Session:
         self.cohort = cohort
         self.subjects |= subjects
         self.atlas.adopt({name: parent for name, (group, parent) in subjects.items() if group == HEALTHY})
+
+    def adopt_patients(self, patients: Sequence[Patient], path: Path) -> None:
+        """Adds patients of the user's own to morph from, whatever their group; they are offered first.
+
+        Args:
+            path: where they lie, which a recipe of such a heart must name.
+        """
+        self.adopt({patient.parent.id: (HEALTHY, patient.parent) for patient in patients}, self.cohort)
+        self.patients |= {patient.parent.id: path for patient in patients}
+
+    @property
+    def sources(self) -> list[str]:
+        """Subjects to morph from, the user's own patients first."""
+        return [*self.patients, *(name for name in self.atlas.parents if name not in self.patients)]
 
     def shape(self, choice: Choice) -> Shape:
         """Labels of a heart. Raises `CardiomorphError` for a parent, group or sampler there is not."""
