@@ -157,6 +157,7 @@ def measure_subject(atlas: Atlas) -> None:
     wide = SimpleNamespace(
         folder=atlas.folder,
         parents={},
+        adopted=frozenset(),
         identity=atlas.identity,
         description=atlas.description,
         group=atlas.group,
