@@ -15,7 +15,7 @@ from pathlib import Path
 from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort_preparation import prepare_cohort
 from cardiomorph.data.phantom import write_phantom_cohort
-from cardiomorph.files import ensure_folder
+from cardiomorph.files import claim, ensure_folder
 from cardiomorph.latent.library import shipped_atlases
 from cardiomorph.models.checkpoint import DESCRIPTION
 from cardiomorph.progress import console
@@ -30,6 +30,7 @@ from cardiomorph.training.shape import SHAPE_PRESETS, train_shape
 _log = logging.getLogger(__name__)
 
 SUBJECTS_PER_GROUP = 10
+_PARTS = ("cohort", "shape", "image", "segmenter", "atlas", "hearts", "report")
 MODELS = "phantom-small"
 
 
@@ -40,10 +41,12 @@ def run_demo(output: Path, *, seed: int = 0, train: bool = False) -> Path:
         train: train `tiny` models instead of using those that ship.
 
     Raises:
-        CardiomorphError: an unwritable output, a full disk, an output of another seed.
+        CardiomorphError: an unwritable output, one that holds other things or a demo of another seed, a full disk.
     """
     checked_seed(seed)
-    output = ensure_folder(Path(output))
+    output = Path(output)
+    claim(output, "phantom", _PARTS)
+    ensure_folder(output)
     console.rule("phantom")
     write_phantom_cohort(output / "phantom", SUBJECTS_PER_GROUP, seed)
     console.rule("preparation")

@@ -224,3 +224,7 @@ def test_a_name_that_the_atlas_knows_is_no_path(atlas, tmp_path, monkeypatch):
         assert adopt_patients((name,), Atlas(atlas.folder)) == (name,)
     write_acdc_subject(tmp_path / "here", "NOR", hearts_of("NOR"))
     assert adopt_patients(("here",), Atlas(atlas.folder)) == ("here",)
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", "../here", "..//here/"):
+        assert SynthesisRequest(sources=(name,)).sources == (name,)
+        assert adopt_patients((name,), Atlas(atlas.folder)) == ("here",)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cardiomorph.cli.parameters import Count, Output, Seed
+from cardiomorph.cli.parameters import Count, Output, Port, Seed
 from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.errors import CardiomorphError
 
@@ -84,7 +84,7 @@ def view(
     cohort: Path | None = None,
     patient: Path | None = None,
     host: str = "127.0.0.1",
-    port: int = 8765,
+    port: Port = 8765,
     token: str | None = None,
     browser: bool = True,
     export: Path | None = None,

@@ -34,7 +34,8 @@ def _named(text: str) -> str:
 
 def _named_or_placed(text: str) -> str:
     # A path is looked at when the atlas is there, which may know the name.
-    return text if set(text) & set("/\\") and "\0" not in text else _named(text)
+    is_path = set(text) & set("/\\") or text in (".", "..")
+    return text if is_path and "\0" not in text else _named(text)
 
 
 Name = Annotated[str, AfterValidator(_named)]
@@ -57,13 +58,11 @@ class SynthesisRequest(BaseModel):
 
     targets: Annotated[tuple[Target, ...], _several("--target")] = Field(
         (ALL,),
-        min_length=1,
         validate_default=True,
         description="Diseases to morph to; all four by default. NOR draws another healthy heart.",
     )
     sources: Annotated[tuple[Source, ...] | None, _several("--source")] = Field(
         None,
-        min_length=1,
         description="Healthy hearts to morph from. A patient of yours: a folder in a known layout (one patient, or a "
         "data set, whose healthy subjects are taken), a prepared cohort, or a label file with its image beside it. Or "
         "names of the atlas's subjects; all (of its training split); virtual, hearts of nobody that are drawn from the "
@@ -101,11 +100,15 @@ class SynthesisRequest(BaseModel):
     @field_validator("targets", mode="after")
     @classmethod
     def _each_target_once(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        if not targets:
+            raise ValueError("name at least one disease, or all")
         return tuple(dict.fromkeys(name for target in targets for name in (DISEASES if target == ALL else (target,))))
 
     @field_validator("sources", mode="after")
     @classmethod
     def _each_source_once(cls, sources: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if sources is not None and not sources:
+            raise ValueError("name at least one source")
         return None if sources is None else tuple(dict.fromkeys(sources))
 
     def resolved(self, *, with_subjects: bool) -> SynthesisRequest:
