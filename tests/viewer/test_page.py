@@ -339,6 +339,9 @@ def test_the_exported_page_opens_from_disk_and_offline(open_page, shipped, tmp_p
     path.write_text(frozen_page(shipped, source="virtual002", severities=(0.0, 1.0), targets=("DCM", "RV")))
     assert not re.search(r'(src|href)="(?!data:)', path.read_text().split('<script type="application/json"')[0])
     page = open_page(path.as_uri(), offline=True)
+    held = page.evaluate("JSON.parse(document.querySelector('#frozen').textContent)")
+    assert set(held["labels"]) == {"NOR", "DCM/1", "RV/1"}, "the parent's labels are held once"
+    assert set(held["scenes"]) == {"DCM/0", "DCM/1", "RV/0", "RV/1"}
     settled(page)
     assert page.get_by_label("Severity").input_value() == "1", "the nearest that was computed"
     before = number_of(page, "lv_ef_pct")

@@ -52,7 +52,7 @@ async function slicesOf({ shape, spacing_mm, labels }: Schemas["PhaseLabels"]): 
   return { shape, spacing_mm, values: await unpacked(labels) };
 }
 
-async function labelsOf({ phases }: Schemas["ShapeFacts"]): Promise<Labels> {
+async function labelsOf(phases: Schemas["ShapeFacts"]["phases"]): Promise<Labels> {
   const [ED, ES] = await Promise.all([slicesOf(phases.ED), slicesOf(phases.ES)]);
   return { ED, ES };
 }
@@ -86,7 +86,10 @@ export class ServerSource implements Source {
 
   atlas = (): Promise<Atlas> => this.json("api/atlas");
   latent = (): Promise<Latent> => this.json("api/latent");
-  labels = async (choice: Choice): Promise<Labels> => labelsOf(await this.json("api/labels", choice));
+  labels = async (choice: Choice): Promise<Labels> => {
+    const { phases } = await this.json<Schemas["ShapeFacts"]>("api/labels", choice);
+    return labelsOf(phases);
+  };
   scene = (choice: Choice): Promise<Scene> => this.json("api/scene", choice);
   recipe = (choice: Choice): Promise<Recipe> => this.json("api/recipe", choice);
   strip = (choice: Choice): Promise<Blob> => this.blob("api/strip.png", { choice: JSON.stringify(choice) });
@@ -166,7 +169,7 @@ export interface Frozen {
   atlas: Atlas;
   latent: Latent;
   severities: number[];
-  labels: Record<string, Schemas["ShapeFacts"]>;
+  labels: Record<string, Schemas["ShapeFacts"]["phases"]>;
   scenes: Record<string, Scene>;
   images: Record<string, Schemas["PaintedPhase"][]>;
   beats: Record<string, Schemas["BeatLine"][]>;
@@ -188,7 +191,7 @@ export class FrozenSource implements Source {
 
   atlas = (): Promise<Atlas> => Promise.resolve(this.frozen.atlas);
   latent = (): Promise<Latent> => Promise.resolve(this.frozen.latent);
-  labels = (choice: Choice): Promise<Labels> => labelsOf(this.frozen.labels[this.key(choice)]!);
+  labels = (choice: Choice): Promise<Labels> => labelsOf(this.looking(this.frozen.labels, choice)!);
   scene = (choice: Choice): Promise<Scene> => Promise.resolve(this.frozen.scenes[this.key(choice)]!);
   recipe = (choice: Choice): Promise<Recipe> => Promise.resolve(this.frozen.recipes[this.key(choice)]!);
   strip = (): Promise<Blob> => Promise.reject(new Problem("a saved page draws no strip"));
@@ -196,16 +199,16 @@ export class FrozenSource implements Source {
   volume = (): Promise<Blob> => Promise.reject(new Problem("a saved page writes no NIfTI"));
 
   async *images(choice: Choice): AsyncGenerator<PaintedImage> {
-    for (const line of this.looking(this.frozen.images, choice)) yield imageOf(line);
+    for (const line of this.looking(this.frozen.images, choice) ?? []) yield imageOf(line);
   }
 
   async *beat(choice: Choice): AsyncGenerator<Moment> {
-    for (const line of this.looking(this.frozen.beats, choice)) yield momentOf(line);
+    for (const line of this.looking(this.frozen.beats, choice) ?? []) yield momentOf(line);
   }
 
   /** What a heart looks like; a parent looks the same on its way to any disease. */
-  private looking<T>(made: Record<string, T[]>, choice: Choice): T[] {
-    return made[this.key(choice)] ?? made[this.frozen.atlas.healthy] ?? [];
+  private looking<T>(made: Record<string, T>, choice: Choice): T | undefined {
+    return made[this.key(choice)] ?? made[this.frozen.atlas.healthy];
   }
 
   private key({ target, severity }: Choice): string {

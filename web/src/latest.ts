@@ -19,10 +19,19 @@ export class Latest<W> {
       while (this.waiting !== null) {
         const { wish: next } = this.waiting;
         this.waiting = null;
-        await this.work(next);
+        await this.counted(next);
       }
     } finally {
       this.running = false;
+    }
+  }
+
+  /** A failure counts only where nothing newer is wanted: otherwise the newer wish would wait for one more. */
+  private async counted(wish: W): Promise<void> {
+    try {
+      await this.work(wish);
+    } catch (error) {
+      if (!this.wanted) throw error;
     }
   }
 }

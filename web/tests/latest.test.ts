@@ -52,6 +52,20 @@ test("work that failed does not stand in the way of the next wish", async () => 
   expect(asked).toEqual([1, 2]);
 });
 
+test("a wish that came while older work failed is worked on, and the old failure is nobody's", async () => {
+  const asked: number[] = [];
+  const latest = new Latest<number>(async (wish) => {
+    asked.push(wish);
+    await soon();
+    if (wish === 1) throw new Error("lost");
+  });
+  const all = latest.want(1);
+  void latest.want(2);
+  await all;
+  expect(asked).toEqual([1, 2]);
+  expect(latest.wanted).toBe(false);
+});
+
 test("what begins anew cancels what began before, and a stop the last of it", () => {
   const work = new Cancellable();
   const first = work.begin();

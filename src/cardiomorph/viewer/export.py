@@ -40,12 +40,12 @@ def frozen_page(
     labels, scenes, images, beats, recipes = {}, {}, {}, {}, {}
     for choice in track(choices, "hearts", len(choices)):
         key, scene = f"{choice.target}/{choice.severity:g}", session.scene(choice)
-        labels[key] = shape_facts(choice, scene).model_dump()
         scenes[key] = scene_facts(session, choice, scene).model_dump()
         recipes[key] = recipe(session, choice).model_dump()
         # A parent is the same on its way to any disease.
         look = key if choice.severity else HEALTHY
         if look not in images:
+            labels[look] = shape_facts(choice, scene).phases.model_dump()
             images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in session.images(choice)]
             beats[look] = [beat_line(moment).model_dump() for moment in session.beat(choice, images=False)]
     sampler = choices[0].sampler
