@@ -122,7 +122,7 @@ def test_masks_of_the_lv_alone_are_measured_where_it_is_said(tmp_path, caplog):
     (row,) = measure_folder(root, {1: 3})
     truth = (heart_label(hearts_of("NOR")["ED"]) == 3).sum() * np.prod(SPACING_MM) / 1000
     assert row["lv_edv_ml"] == pytest.approx(truth)
-    assert row["rv_edv_ml"] == row["lv_mass_g"] == 0
+    assert [row[key] for key in ("rv_edv_ml", "rv_esv_ml", "rv_ef_pct", "lv_mass_g")] == [None] * 4
     assert row["wall_max_mm"] is None
 
 

@@ -136,13 +136,17 @@ def measure_heart(
 ) -> Measures:
     """Every measure of one heart; None where it cannot be had (one phase only, unknown height, open walls).
 
+    A structure that no phase has is not labelled: its measures are None. One that a single phase lacks measures 0 there,
+    as an LV that closes in systole does.
+
     Args:
         labels: (x, y, slice) label volumes by phase; either phase may be absent.
     """
     names = ("lv_ml", "rv_ml", "mass_g", "wall_mm", "length_mm", "sphericity")
     nothing: dict[str, float | None] = dict.fromkeys(names)
-    ed = _phase_measures(labels["ED"]) if "ED" in labels else nothing
-    es = _phase_measures(labels["ES"]) if "ES" in labels else nothing
+    absent = dict.fromkeys(_unlabelled(labels))
+    ed = _phase_measures(labels["ED"]) | absent if "ED" in labels else nothing
+    es = _phase_measures(labels["ES"]) | absent if "ES" in labels else nothing
     body = body_surface_m2(height_cm, weight_kg)
     return {
         "lv_edv_ml": ed["lv_ml"],
@@ -168,6 +172,13 @@ def measure_heart(
         "rv_edv_index_ml_m2": _ratio(ed["rv_ml"], body),
         "lv_mass_index_g_m2": _ratio(ed["mass_g"], body),
     }
+
+
+def _unlabelled(labels: Mapping[Phase, Volume]) -> list[str]:
+    """Measures of structures that no phase has."""
+    of = {Label.LV: ("lv_ml", "sphericity"), Label.RV: ("rv_ml",), Label.MYOCARDIUM: ("mass_g",)}
+    missing = (s for s in of if not any((label.array == s).any() for label in labels.values()))
+    return [name for structure in missing for name in of[structure]]
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

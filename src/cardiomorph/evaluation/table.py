@@ -46,7 +46,7 @@ def measure_folder(folder: Path, codes: LabelCodes | None = None) -> list[Row]:
 
     Args:
         codes: what the label codes mean, theirs -> ours, instead of what the layout takes them for. With it hearts may
-            be without some structures, and measures of these are empty or 0.
+            be without some structures, and measures of these are empty.
 
     Raises:
         CardiomorphError: nothing there could be measured; ``codes`` for a prepared cohort.
