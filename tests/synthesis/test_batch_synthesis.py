@@ -344,7 +344,7 @@ def test_subjects_of_a_cohort_are_sources_and_their_hearts_can_be_made_again(coh
     assert "parent_sha256" not in read_json(made / "virtual001_HCM_v01" / "provenance.json")
     again = recreate(known, shared.folder, tmp_path / "again", cohort=cohort.folder)
     assert files_of(again) == files_of(known.parent)
-    with pytest.raises(CardiomorphError, match=r"is a subject of a cohort.*--cohort"):
+    with pytest.raises(CardiomorphError, match=r"a cohort's subject.*--cohort"):
         recreate(known, shared.folder, tmp_path / "again")
     write_json(tmp_path / "p.json", facts | {"parent_sha256": "0" * 64}, seal=True)
     with pytest.raises(CardiomorphError, match="is not the one that the heart was made from"):

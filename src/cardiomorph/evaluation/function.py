@@ -136,8 +136,8 @@ def measure_heart(
 ) -> Measures:
     """Every measure of one heart; None where it cannot be had (one phase only, unknown height, open walls).
 
-    A structure that no phase has is not labelled: its measures are None. One that a single phase lacks measures 0 there,
-    as an LV that closes in systole does.
+    A structure that no phase has is not labelled: its measures are None. One that a single phase lacks measures 0
+    there, as an LV that closes in systole does.
 
     Args:
         labels: (x, y, slice) label volumes by phase; either phase may be absent.

@@ -24,6 +24,7 @@ from safetensors.numpy import save
 from cardiomorph.anatomy import CLASS_NAMES, PHASES, Phase
 from cardiomorph.checks import checked_name
 from cardiomorph.data.prepare import Geometry
+from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import (
     check_format,
@@ -63,6 +64,7 @@ class Parent:
     Attributes:
         styles: by phase, (32, style_dims) appearance codes along the axis; None in an atlas without image model.
         noise: noise level of its images, which are in [-1, 1]; None likewise.
+        scan: by phase, the whole images and labels that it was read from, base to apex; an atlas keeps none.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Parent:
     height_cm: float | None = None
     weight_kg: float | None = None
     noise: float | None = None
+    scan: Mapping[Phase, Frame] | None = None
 
     def digest(self) -> str:
         """SHA-256 over everything a heart takes from its parent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.prepare import Kind, to_source_grid
+from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.latent.appearance import vary_styles
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, morph
 from cardiomorph.latent.virtual import parent_named
+from cardiomorph.synthesis.full_field import set_into
 from cardiomorph.synthesis.painting import noise_strength, paint
 from cardiomorph.synthesis.request import HeartJob
 from cardiomorph.volume import Volume
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,39 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> SyntheticHeart:
     images: dict[Phase, Volume] = {}
     for phase in PHASES:
         slices = label_slices(atlas, drawn, phase)
-        labels[phase] = placed(drawn, phase, slices, "label")
         painted = image_slices(atlas, drawn, phase, slices) if job.images else None
+        labels[phase] = placed(drawn, phase, slices, "label")
         if painted is not None:
             images[phase] = placed(drawn, phase, painted, "image")
+        if job.field == "full":
+            labels[phase], images[phase] = _in_full_field(drawn, phase, labels[phase], images[phase])
     measures = measure_heart(labels, drawn.parent.height_cm, drawn.parent.weight_kg)
     return SyntheticHeart(job, drawn.parent, labels, images, measures, drawn.diagnostics)
+
+
+def _in_full_field(drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volume) -> tuple[Volume, Volume]:
+    """Label and image on the source's grid, set into the source's image; what reaches beyond its slices is cut off.
+
+    Raises:
+        CardiomorphError: the parent's whole image is not there.
+    """
+    if drawn.parent.scan is None:
+        raise CardiomorphError(
+            f"{drawn.parent.id} has no whole image to set a heart into",
+            fix="Give the patient's folder or file as source",
+        )
+    scan, turned = drawn.parent.scan[phase], drawn.parent.geometry.apex_first
+    # Base first: the grid has grown at the apex, whichever end of the file that is.
+    label, painted = (volume.turned() if turned else volume for volume in (label, painted))
+    count = scan.label.n_slices
+    if (lost := int((label.array[..., count:] > 0).any(axis=(0, 1)).sum())) > 0:
+        _log.warning(f"{drawn.job.name}: {phase} is {lost} slices longer than the scan, and cut there")
+    kept = label.with_array(np.ascontiguousarray(label.array[..., :count]))
+    rng = drawn.job.noise_rng(phase)
+    image = set_into(scan, kept.array, painted.array[..., :count].astype(np.float32), rng)
+    volumes = kept, kept.with_array(image)
+    label, painted = (volume.turned() if turned else volume for volume in volumes)
+    return label, painted
 
 
 def _codes_on_grid(drawn: DrawnHeart, phase: Phase) -> NDArray[np.float64]:

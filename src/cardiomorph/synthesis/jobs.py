@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import overload
 
 from cardiomorph.errors import CardiomorphError
-from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.options import ALL, VIRTUAL
 from cardiomorph.latent.virtual import parent_named, virtual_name, virtual_number
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
@@ -67,8 +67,14 @@ class Jobs(Sequence[HeartJob]):
     def __init__(self, request: SynthesisRequest, atlas: Atlas) -> None:
         self.request, self.sources = request, sources_of(request, atlas)
         self.images = request.images and atlas.has_images
+        self.scanned = {name for name in atlas.adopted if _is_scanned(atlas.parents[name])}
         self.versions = request.resolved(with_subjects=bool(atlas.parents)).versions or 1
         self.total = len(self.sources) * len(request.targets) * self.versions * request.steps
+        if request.field == "full" and not set(self.sources[: len(self.scanned) + 1]) <= self.scanned:
+            raise CardiomorphError(
+                "not every source is a patient of yours with an image, which --field full sets hearts into",
+                fix="Name the patient's folder or file with --source",
+            )
         if self.total > _MAX_HEARTS:
             raise CardiomorphError(f"the request is for {self.total:.0e} hearts", fix="Ask for fewer")
 
@@ -86,13 +92,15 @@ class Jobs(Sequence[HeartJob]):
         rest, step = divmod(range(self.total)[index], request.steps)
         rest, version = divmod(rest, self.versions)
         source, target = divmod(rest, len(request.targets))
+        full = self.images and request.field != "heart" and self.sources[source] in self.scanned
         return HeartJob(
             source=self.sources[source],
             target=request.targets[target],
             version=version + 1,
             severity=self._severity(step + 1),
             sampler=request.sampler,
-            slices=request.slices,
+            slices="native" if full else request.slices,
+            field="full" if full else "heart",
             images=self.images,
             styles=request.styles,
             seed=request.seed,
@@ -101,6 +109,11 @@ class Jobs(Sequence[HeartJob]):
     def _severity(self, step: int) -> float:
         """That of the decimal numbers that people see: a third of 0.9 is 0.3."""
         return float(Fraction(repr(self.request.severity)) * step / self.request.steps)
+
+
+def _is_scanned(parent: Parent) -> bool:
+    """Whether its whole image is there."""
+    return parent.scan is not None and all(frame.image is not None for frame in parent.scan.values())
 
 
 def jobs(request: SynthesisRequest, atlas: Atlas) -> Jobs:

@@ -8,11 +8,11 @@ heart of the atlas does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cardiomorph.anatomy import HEALTHY, PHASES
+from cardiomorph.anatomy import HEALTHY, PHASES, Phase
 from cardiomorph.checks import checked_name, is_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.cohort_preparation import doubt_lines, grouped
@@ -21,6 +21,7 @@ from cardiomorph.data.heart_file import heart_file
 from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
 from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.latent.atlas import Atlas, Parent
@@ -80,7 +81,7 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
             image where the atlas paints, or one below ``min_overlap``.
     """
     options = options or PatientOptions()
-    found = [_known(subject, group, atlas) for subject, group in _prepared(Path(path), atlas, options)]
+    found = [_known(read, atlas) for read in _prepared(Path(path), atlas, options)]
     for patient in found:
         if options.min_overlap is not None and patient.dice < options.min_overlap:
             raise CardiomorphError(
@@ -92,7 +93,16 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
     return found
 
 
-def _prepared(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[tuple[PreparedSubject, str]]:
+@dataclass(frozen=True)
+class _Read:
+    """A patient as the networks take one, and as the scanner gave it; a cohort keeps no scans."""
+
+    subject: PreparedSubject
+    group: str
+    scan: Mapping[Phase, Frame] | None
+
+
+def _prepared(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[_Read]:
     if path.is_dir() and (path / "cohort.json").is_file():
         yield from _from_cohort(path, atlas, options)
         return
@@ -113,7 +123,7 @@ def _prepared(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[tup
                 fix="Give a folder that holds both, or a label file with a time axis, with --ed and --es",
             )
         doubts.append((subject.id, subject.doubts))
-        yield prepare_subject(subject, config), subject.group
+        yield _Read(prepare_subject(subject, config), subject.group, subject.frames)
     for line in doubt_lines(grouped(doubts)):
         _log.warning(line)
     if not chosen:
@@ -140,7 +150,7 @@ def _config(atlas: Atlas) -> PreparationConfig:
     return PreparationConfig(size=size, **({"spacing_mm": typical.spacing_mm} if typical else {}))
 
 
-def _from_cohort(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[tuple[PreparedSubject, str]]:
+def _from_cohort(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[_Read]:
     cohort = Cohort(path)
     config = _config(atlas)
     if (cohort.config.size, cohort.config.spacing_mm) != (config.size, config.spacing_mm):
@@ -154,11 +164,12 @@ def _from_cohort(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[
         raise CardiomorphError(f"has no healthy subject ({HEALTHY})", where=path, fix=_ANY)
     for name in names:
         subject = cohort.load(name)
-        yield subject, subject.group
+        yield _Read(subject, subject.group, None)
 
 
-def _known(subject: PreparedSubject, group: str, atlas: Atlas) -> Patient:
+def _known(read: _Read, atlas: Atlas) -> Patient:
     """The subject in latent space. One thread, so that its codes are the same on every machine."""
+    subject = read.subject
     with threads(1):
         trajectory = encode_subject(atlas.shape_model, subject)
         with_image = atlas.has_images and all(frame.image is not None for frame in subject.frames.values())
@@ -167,10 +178,10 @@ def _known(subject: PreparedSubject, group: str, atlas: Atlas) -> Patient:
     if atlas.has_images and look is None:
         _log.warning(f"{subject.id} has no image to take an appearance from: labels only")
     usual = atlas.description.get("diagnostics") and atlas.diagnostics.reconstruction.get("dice", {}).get("mean")
-    parent = as_parent(subject, trajectory, OWN, look)
+    parent = replace(as_parent(subject, trajectory, OWN, look), scan=read.scan)
     return Patient(
         parent=parent,
-        group=group,
+        group=read.group,
         dice=float(rebuilt["dice"]["mean"]),
         usual_dice=float(usual) if usual else None,
         outside=share_out_of_bounds(trajectory, atlas.group(HEALTHY)),

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import zlib
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from cyclopts import Parameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from cardiomorph.anatomy import DISEASES, Phase
 from cardiomorph.checks import MAX_SEED, is_name
@@ -22,6 +30,7 @@ from cardiomorph.latent.samplers.choice import AnySampler
 Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
 Target = Literal[Group, "all"]
 SliceGrid = Literal["32", "native"]
+FieldOfView = Literal["heart", "full"]
 _VERSIONS, _VERSIONS_OF_VIRTUAL = 5, 1
 _MANY = 10**9
 
@@ -87,6 +96,11 @@ class SynthesisRequest(BaseModel):
     slices: SliceGrid = Field(
         "32", description="32 equal slices over the heart's length, or the subject's native grid."
     )
+    field: FieldOfView | None = Field(
+        None,
+        description="heart: the crop around it. full: the patient's whole image, on its own grid, with the new heart "
+        "set into it; the default for patients of yours with an image, unless --slices is given.",
+    )
     images: Annotated[bool, Parameter(negative="--labels-only")] = Field(
         True, description="Paint images, where the atlas has an image model; or labels only."
     )
@@ -111,6 +125,11 @@ class SynthesisRequest(BaseModel):
             raise ValueError("name at least one source")
         return None if sources is None else tuple(dict.fromkeys(sources))
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_as_before(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Requests of before full fields are the same requests.
+        return {key: value for key, value in standard(self).items() if key != "field" or value == "full"}
+
     def resolved(self, *, with_subjects: bool) -> SynthesisRequest:
         """The same with nothing left open: what was not said is decided here, for Python and the command line alike.
 
@@ -119,7 +138,8 @@ class SynthesisRequest(BaseModel):
         """
         sources = self.sources or ((ALL,) if with_subjects else (VIRTUAL,))
         versions = self.versions or (_VERSIONS_OF_VIRTUAL if set(sources) == {VIRTUAL} else _VERSIONS)
-        return self.model_copy(update={"sources": sources, "versions": versions})
+        field = self.field or ("heart" if "slices" in self.model_fields_set or not self.images else None)
+        return self.model_copy(update={"sources": sources, "versions": versions, "field": field})
 
 
 class HeartJob(BaseModel):
@@ -136,6 +156,11 @@ class HeartJob(BaseModel):
     images: bool
     styles: StyleVariation = "slice"
     seed: int = Field(ge=0, le=MAX_SEED)
+    field: FieldOfView = "heart"
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_as_before(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in standard(self).items() if key != "field" or value == "full"}
 
     @property
     def name(self) -> str:
