@@ -1,8 +1,8 @@
 """A painted heart is set into the patient's own image: the whole field of view, as the scanner gave it.
 
 Voxels farther from both hearts, the patient's and the new one, than the seam is wide are the source's own. On the heart
-the painted image stands, in between the two are mixed; its intensities are matched to the source's where both show what
-lies around the heart. Where the patient's heart ended later than the new one, the slices are filled from their own
+the painted image stands, in between the two are mixed; its intensities are matched to the source's blood, wall and
+surroundings. Where the patient's heart ended later than the new one, the slices are filled from their own
 surroundings, as noisy as they are.
 """
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from skimage.restoration import inpaint_biharmonic
 
+from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.fidelity import noise_level
 
 SEAM_MM = 8.0
-_GAIN = (0.7, 1.4)
-_QUARTERS = (25.0, 75.0)
+_GAIN = (0.25, 4.0)
 
 
 def set_into(
@@ -38,7 +38,7 @@ def set_into(
     assert scan.image is not None, "there is an image to set it into"
     source = scan.image.array.astype(np.float32)
     weight, around = _weights(scan, label)
-    matched = _matched(painted, source, around)
+    matched = _matched(painted, label, scan, around)
     result = source.copy()
     for index in range(source.shape[2]):
         mixed = weight[..., index]
@@ -66,15 +66,22 @@ def _weights(scan: Frame, label: NDArray[np.uint8]) -> tuple[NDArray[np.float32]
 
 
 def _matched(
-    painted: NDArray[np.float32], source: NDArray[np.float32], around: NDArray[np.bool_]
+    painted: NDArray[np.float32], label: NDArray[np.uint8], scan: Frame, around: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """The painted image with the source's middle and spread around the heart, one line for all slices: no flicker."""
-    if not around.any():
+    """The painted image in the source's intensities: one line for all slices, so that nothing flickers.
+
+    It goes through what both images have, whatever the hearts' shapes: the medians of blood, wall and surroundings.
+    """
+    assert scan.image is not None, "there is an image to match"
+    parts = [(label == s, scan.label.array == s) for s in STRUCTURES] + [(around, around)]
+    found = [(ours, theirs) for ours, theirs in parts if ours.any() and theirs.any()]
+    if len(found) < 2:
         return painted
-    theirs, ours = np.percentile(source[around], (*_QUARTERS, 50)), np.percentile(painted[around], (*_QUARTERS, 50))
-    spread = ours[1] - ours[0]
-    gain = float(np.clip((theirs[1] - theirs[0]) / spread, *_GAIN)) if spread > 0 else 1.0
-    return (gain * (painted - ours[2]) + theirs[2]).astype(np.float32)
+    x = np.array([float(np.median(painted[ours])) for ours, _ in found])
+    y = np.array([float(np.median(scan.image.array[theirs])) for _, theirs in found])
+    spread = float(np.var(x))
+    gain = float(np.clip(np.cov(x, y, bias=True)[0, 1] / spread, *_GAIN)) if spread > 0 else 1.0
+    return (gain * (painted - x.mean()) + y.mean()).astype(np.float32)
 
 
 def _filled(picture: NDArray[np.float32], hole: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
