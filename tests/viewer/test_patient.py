@@ -8,7 +8,11 @@ import pytest
 from cardiomorph.cli import app
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.synthesis.atlas_building import build_atlas
+from cardiomorph.synthesis.batch_synthesis import synthesize
 from cardiomorph.synthesis.patients import patients_at
+from cardiomorph.synthesis.request import SynthesisRequest
+from cardiomorph.viewer.inputs import find_inputs
+from cardiomorph.viewer.launch import _shown
 from cardiomorph.viewer.recipe import recipe
 from cardiomorph.viewer.schemas import atlas_facts, latent_facts
 from cardiomorph.viewer.session import Choice, Session
@@ -46,6 +50,37 @@ def test_command_and_python_make_the_same_heart_again(session, patient, tmp_path
     exec(compile(found.python, "recipe", "exec"), {})
     np.testing.assert_array_equal(read_nifti(tmp_path / "heart_ES_label.nii.gz").array, shown.array)
     assert found.provenance["parent_sha256"] == session.atlas.parents["anna"].digest()
+
+
+@pytest.fixture
+def hearts(session, patient, tmp_path):
+    """A synthesis of the patient's heart and of a virtual one."""
+    request = SynthesisRequest(sources=(str(patient), "virtual002"), targets=("HCM",), versions=1)
+    return synthesize(Atlas(session.atlas.folder), tmp_path / "made", request)
+
+
+def test_a_full_field_opens_as_it_was_made(session, hearts, tmp_path, monkeypatch):
+    choice = find_inputs(hearts).hearts["anna_HCM_v01"]
+    assert (choice.field, choice.slices) == ("full", "native")
+    name = choice.job().name
+    for phase, number in (("ED", 1), ("ES", 2)):
+        for kind, end in (("label", "_gt"), ("image", "")):
+            shown = session.volume(choice, phase, kind)
+            written = read_nifti(hearts / name / f"{name}_frame{number:02d}{end}.nii.gz")
+            np.testing.assert_array_equal(shown.array, written.array)
+            np.testing.assert_allclose(shown.affine, written.affine, atol=1e-4)
+    found = recipe(session, choice)
+    monkeypatch.chdir(tmp_path)
+    app(shlex.split(found.command)[1:], result_action="return_value")
+    for path in (hearts / name).glob("*.nii.gz"):
+        assert (tmp_path / "hearts" / name / path.name).read_bytes() == path.read_bytes()
+
+
+def test_hearts_of_a_patient_who_is_not_there_are_left_out_and_that_is_said(session, hearts, caplog):
+    found = find_inputs(hearts)
+    assert set(_shown(found, Session(found.atlas))) == {"virtual002_HCM_v01"}
+    assert "1 hearts are of patients whom the atlas does not hold" in caplog.text
+    assert set(_shown(found, session)) == {"anna_HCM_v01", "virtual002_HCM_v01"}
 
 
 def test_the_command_opens_a_patient_with_an_atlas(session, patient, tmp_path):

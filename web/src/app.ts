@@ -76,7 +76,7 @@ export class App {
   private asked(): State {
     const plain: Choice = {
       source: this.atlas.sources[0]!, target: this.atlas.targets[0]!, sampler: Object.keys(this.atlas.samplers)[0]!,
-      seed: 0, version: 1, severity: MILD, slices: "32", styles: "slice", shift: [],
+      seed: 0, version: 1, severity: MILD, slices: "32", styles: "slice", field: "heart", shift: [],
     };
     const { choice, ...rest } = read();
     const wanted = { ...plain, ...Object.values(this.atlas.hearts)[0], ...choice };

@@ -317,6 +317,13 @@ export interface components {
          */
         Choice: {
             /**
+             * Field
+             * @description of the volumes; pictures show the crop around the heart
+             * @default heart
+             * @enum {string}
+             */
+            field: "heart" | "full";
+            /**
              * Sampler
              * @default population
              */

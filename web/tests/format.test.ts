@@ -23,7 +23,7 @@ test("a colour of the server's has three channels", () => {
 test.each([[1, "a_HCM_v02"], [0.5, "a_HCM_v02_s0500"], [0, "a_HCM_v02_s0000"], [0.07, "a_HCM_v02_s0070"]])(
   "a heart of severity %s is named %s, as its folder is",
   (severity, name) => {
-    const rest = { sampler: "population", seed: 0, slices: "32", styles: "slice", shift: [] } as const;
+    const rest = { sampler: "population", seed: 0, slices: "32", styles: "slice", field: "heart", shift: [] } as const;
     expect(nameOf({ source: "a", target: "HCM", version: 2, severity, ...rest, shift: [] })).toBe(name);
   },
 );

@@ -87,13 +87,30 @@ def synthesize_heart(atlas: Atlas, job: HeartJob) -> SyntheticHeart:
     for phase in PHASES:
         slices = label_slices(atlas, drawn, phase)
         painted = image_slices(atlas, drawn, phase, slices) if job.images else None
-        labels[phase] = placed(drawn, phase, slices, "label")
-        if painted is not None:
-            images[phase] = placed(drawn, phase, painted, "image")
-        if job.field == "full":
-            labels[phase], images[phase] = _in_full_field(drawn, phase, labels[phase], images[phase])
+        labels[phase], image = volumes_of(drawn, phase, slices, painted)
+        if image is not None:
+            images[phase] = image
     measures = measure_heart(labels, drawn.parent.height_cm, drawn.parent.weight_kg)
     return SyntheticHeart(job, drawn.parent, labels, images, measures, drawn.diagnostics)
+
+
+def volumes_of(
+    drawn: DrawnHeart, phase: Phase, labels: NDArray[np.uint8], painted: NDArray[np.float32] | None
+) -> tuple[Volume, Volume | None]:
+    """The last step: label and image of a phase in the parent's world, as they are written.
+
+    Args:
+        labels: (n, size, size) of `label_slices`.
+        painted: of `image_slices`.
+
+    Raises:
+        CardiomorphError: a full field is asked for, and the parent's whole image is not there.
+    """
+    label = placed(drawn, phase, labels, "label")
+    image = None if painted is None else placed(drawn, phase, painted, "image")
+    if drawn.job.field == "full" and image is not None:
+        return _in_full_field(drawn, phase, label, image)
+    return label, image
 
 
 def _in_full_field(drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volume) -> tuple[Volume, Volume]:

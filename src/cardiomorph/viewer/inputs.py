@@ -96,5 +96,6 @@ def _hearts(folder: Path) -> dict[str, Choice]:
                 severity=job.severity,
                 slices=job.slices,
                 styles=job.styles,
+                field=job.field,
             )
     return found

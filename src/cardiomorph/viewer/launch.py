@@ -16,13 +16,13 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import write_text
 from cardiomorph.latent.library import notice
-from cardiomorph.latent.virtual import virtual_name
+from cardiomorph.latent.virtual import virtual_name, virtual_number
 from cardiomorph.synthesis.parents import parents_of
 from cardiomorph.synthesis.patients import patients_at
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.inputs import ViewerInputs, find_inputs
 from cardiomorph.viewer.server import create_app
-from cardiomorph.viewer.session import Session
+from cardiomorph.viewer.session import Choice, Session
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def serve(
     address = _address(host, listening.getsockname()[1], token)
     app = create_app(
         session,
-        hearts=found.hearts,
+        hearts=_shown(found, session),
         report=found.report,
         token=token,
         hosts=("*",) if open_to_others else _LOOPBACK,
@@ -72,6 +72,17 @@ def serve(
     if browser:
         threading.Timer(0.5, webbrowser.open, (address,)).start()
     uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listening])
+
+
+def _shown(found: ViewerInputs, session: Session) -> dict[str, Choice]:
+    """The hearts of a synthesis whose parents are there; how many others there are is said."""
+    known = {*session.sources}
+    hearts = {n: c for n, c in found.hearts.items() if c.source in known or virtual_number(c.source) is not None}
+    if missing := len(found.hearts) - len(hearts):
+        _log.warning(
+            f"{missing} hearts are of patients whom the atlas does not hold: --patient or --cohort brings them"
+        )
+    return hearts
 
 
 def _address(host: str, port: int, token: str | None) -> str:

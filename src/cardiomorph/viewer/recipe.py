@@ -44,7 +44,8 @@ def _command(atlas: Atlas, choice: Choice, cohort: Path | None, patient: Path | 
     words += ["--target", choice.target, "--sampler", choice.sampler, "--seed", str(choice.seed)]
     words += ["--versions", str(choice.version), "--severity", f"{choice.severity:g}"]
     words += ["--cohort", str(cohort)] if cohort else []
-    words += ["--slices", choice.slices, "--styles", choice.styles, "--output", "hearts"]
+    words += ["--field", "full"] if choice.field == "full" else ["--slices", choice.slices]
+    words += ["--styles", choice.styles, "--output", "hearts"]
     return shlex.join(words)
 
 

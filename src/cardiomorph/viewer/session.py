@@ -27,9 +27,9 @@ from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.options import StyleVariation
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
-from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed
+from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed, volumes_of
 from cardiomorph.synthesis.patients import Patient
-from cardiomorph.synthesis.request import HeartJob
+from cardiomorph.synthesis.request import FieldOfView, HeartJob
 from cardiomorph.viewer.latent_map import LatentMap
 from cardiomorph.volume import Volume
 
@@ -50,6 +50,7 @@ class Choice(BaseModel):
     severity: float = Field(1.0, ge=0, le=1)
     slices: Literal["32", "native"] = "32"
     styles: StyleVariation = "slice"
+    field: FieldOfView = Field("heart", description="of the volumes; pictures show the crop around the heart")
     shift: tuple[Annotated[float, Field(ge=-10, le=10)], ...] = Field(
         (), max_length=64, description="added to every slice's codes, in SDs by dimension"
     )
@@ -232,10 +233,10 @@ class Session:
     def volume(self, choice: Choice, phase: Phase, kind: str) -> Volume | None:
         """A phase's label or image volume as `synthesize` would write it; None where the atlas paints no images."""
         shape = self.shape(choice)
-        if kind == "label":
+        if kind == "label" and choice.field == "heart":
             return placed(shape.drawn, phase, shape.labels[phase], "label")
-        found = dict(self.images(choice)).get(phase)
-        return None if found is None else placed(shape.drawn, phase, found, "image")
+        label, image = volumes_of(shape.drawn, phase, shape.labels[phase], dict(self.images(choice)).get(phase))
+        return label if kind == "label" else image
 
 
 def _kept(cache: LRUCache[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
