@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from rich.text import Text
-
 from cardiomorph.errors import printable
-from cardiomorph.progress import console
 
 
 class ConsoleHandler(logging.Handler):
     """Prints messages beside the progress bars: brackets in names are no markup, control characters are shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        # Here, because ``--help`` says nothing and should not wait for it.
+        from rich.text import Text
+
+        from cardiomorph.progress import console
+
         try:
             lines = "\n".join(printable(line) for line in record.getMessage().split("\n"))
             console.print(Text(lines, style="bold" if record.levelno >= logging.WARNING else ""), soft_wrap=True)

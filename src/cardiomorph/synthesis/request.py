@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import zlib
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from cyclopts import Parameter
 from pydantic import (
     AfterValidator,
@@ -29,6 +28,9 @@ from cardiomorph.latent.samplers.choice import AnySampler
 
 Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
 Target = Literal[Group, "all"]
+if TYPE_CHECKING:
+    import numpy as np
+
 SliceGrid = Literal["32", "native"]
 FieldOfView = Literal["heart", "full"]
 _VERSIONS, _VERSIONS_OF_VIRTUAL = 5, 1
@@ -170,12 +172,18 @@ class HeartJob(BaseModel):
 
     def noise_rng(self, phase: Phase) -> np.random.Generator:
         """Source of the image noise: a parent's own in each phase and version, whatever its disease."""
-        return np.random.default_rng([self.seed, zlib.crc32(f"{self.source}/grain/{phase}".encode()), self.version])
+        return _generator([self.seed, zlib.crc32(f"{self.source}/grain/{phase}".encode()), self.version])
 
     def rng(self) -> np.random.Generator:
         """The same for every severity of a version, so that a transition is one disease growing."""
         text = f"{self.source}/{self.target}".encode()
-        return np.random.default_rng([self.seed, zlib.crc32(text), self.version])
+        return _generator([self.seed, zlib.crc32(text), self.version])
+
+
+def _generator(seeds: list[int]) -> np.random.Generator:
+    import numpy
+
+    return numpy.random.default_rng(seeds)
 
 
 def _digits(severity: float) -> str:
