@@ -132,19 +132,21 @@ def _phase_measures(label: Volume) -> dict[str, float | None]:
 
 
 def measure_heart(
-    labels: Mapping[Phase, Volume], height_cm: float | None = None, weight_kg: float | None = None
+    labels: Mapping[Phase, Volume],
+    height_cm: float | None = None,
+    weight_kg: float | None = None,
+    *,
+    partial: bool = False,
 ) -> Measures:
     """Every measure of one heart; None where it cannot be had (one phase only, unknown height, open walls).
 
-    A structure that no phase has is not labelled: its measures are None. One that a single phase lacks measures 0
-    there, as an LV that closes in systole does.
-
     Args:
         labels: (x, y, slice) label volumes by phase; either phase may be absent.
+        partial: a structure that no phase has was not drawn, and its measures are None; otherwise they are 0.
     """
     names = ("lv_ml", "rv_ml", "mass_g", "wall_mm", "length_mm", "sphericity")
     nothing: dict[str, float | None] = dict.fromkeys(names)
-    absent = dict.fromkeys(_unlabelled(labels))
+    absent = dict.fromkeys(_unlabelled(labels) if partial else ())
     ed = _phase_measures(labels["ED"]) | absent if "ED" in labels else nothing
     es = _phase_measures(labels["ES"]) | absent if "ES" in labels else nothing
     body = body_surface_m2(height_cm, weight_kg)

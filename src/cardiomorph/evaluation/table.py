@@ -28,13 +28,13 @@ Row = dict[str, Any]
 TABLE_COLUMNS = ("subject", "group", *MEASURE_COLUMNS)
 
 
-def subject_row(subject: Subject | PreparedSubject) -> Row:
-    """One row of a measures table."""
+def subject_row(subject: Subject | PreparedSubject, *, partial: bool = False) -> Row:
+    """One row of a measures table; ``partial`` as in `measure_heart`."""
     if isinstance(subject, PreparedSubject):
         labels = {phase: subject.label_volume(phase) for phase in subject.frames}
     else:
         labels = {phase: frame.label for phase, frame in subject.frames.items()}
-    measures = measure_heart(labels, subject.height_cm, subject.weight_kg)
+    measures = measure_heart(labels, subject.height_cm, subject.weight_kg, partial=partial)
     return {"subject": subject.id, "group": subject.group, **measures}
 
 
@@ -55,7 +55,7 @@ def measure_folder(folder: Path, codes: LabelCodes | None = None) -> list[Row]:
     if folder.is_file():
         subject = _single(folder, codes)
         _say_doubts([(subject.id, subject.doubts)])
-        return [subject_row(subject)]
+        return [subject_row(subject, partial=codes is not None)]
     rows = _cohort_rows(folder, codes) if (folder / "cohort.json").is_file() else _source_rows(folder, codes)
     if not rows:
         raise CardiomorphError("no subject could be measured", where=folder)
@@ -79,7 +79,7 @@ def _source_rows(folder: Path, codes: LabelCodes | None) -> list[Row]:
     rows: list[Row] = []
     said: list[tuple[str, Sequence[str]]] = []
     for subject in _loaded(loads):
-        rows.append(subject_row(subject))
+        rows.append(subject_row(subject, partial=codes is not None))
         said.append((subject.id, subject.doubts))
     _say_doubts(said)
     return rows
