@@ -129,7 +129,9 @@ def _in_full_field(drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volu
     label, painted = (volume.turned() if turned else volume for volume in (label, painted))
     count = scan.label.n_slices
     if (lost := int((label.array[..., count:] > 0).any(axis=(0, 1)).sum())) > 0:
-        _log.warning(f"{drawn.job.name}: {phase} is {lost} slices longer than the scan, and cut there")
+        _log.warning(
+            f"{drawn.job.name}: {phase} is {lost} slice{'s' if lost > 1 else ''} longer than the scan, and cut there"
+        )
     kept = label.with_array(np.ascontiguousarray(label.array[..., :count]))
     rng = drawn.job.noise_rng(phase)
     image = set_into(scan, kept.array, painted.array[..., :count].astype(np.float32), rng)
