@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cardiomorph.cli import app
 from cardiomorph.data.subject import Frame
@@ -16,6 +17,8 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.full_field import SEAM_MM, set_into
+from cardiomorph.synthesis.jobs import jobs
+from cardiomorph.synthesis.patients import adopt_patients
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.volume import Volume, read_nifti
 from conftest import SPACING_MM, heart_label, hearts_of, textured, write_acdc_subject
@@ -188,5 +191,16 @@ def test_the_command_line_and_what_was_written_before(patient, shared, tmp_path)
     app([*words, "--field", "full", "-o", str(tmp_path / "a")], result_action="return_value")
     assert read_json(tmp_path / "a" / "synthesis.json")["request"]["field"] == "full"
     facts = read_json(tmp_path / "a" / "anna_RV_v01" / "provenance.json")["job"]
+    with pytest.raises(ValidationError, match="native"):
+        HeartJob.model_validate(facts | {"slices": "32"})
     del facts["field"]
     assert HeartJob.model_validate(facts).field == "heart"
+
+
+def test_slices_that_were_asked_for_are_asked_for_wherever_jobs_are_made(patient, shared):
+    atlas = Atlas(shared)
+    (name,) = adopt_patients((str(patient),), atlas)
+    fields = {grid: jobs(SynthesisRequest(sources=(name,), **grid_of), atlas)[0].field for grid, grid_of in (
+        ("said", {"slices": "32"}), ("left open", {}),
+    )}  # fmt: skip
+    assert fields == {"said": "heart", "left open": "full"}

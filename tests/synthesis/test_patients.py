@@ -10,6 +10,7 @@ import pytest
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_json
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.library import find_atlas
 from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import recreate, synthesize
 from cardiomorph.synthesis.parents import parents_of
@@ -215,6 +216,16 @@ def test_what_is_no_patient_is_one_clear_line_and_leaves_nothing(kind, words, op
         synthesize(opened, tmp_path / "hearts", request)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "hearts").exists()
+
+
+def test_two_patients_of_one_name_are_not_mixed_up(one, tmp_path):
+    trained = find_atlas("phantom-small")
+    other = write_acdc_subject(tmp_path / "others" / "anna", "NOR", hearts_of("NOR", 2), seed=4)
+    request = SynthesisRequest(sources=(str(one), str(other)), targets=("RV",), versions=1, images=False)
+    with pytest.raises(CardiomorphError, match="another heart with the name 'anna'"):
+        synthesize(Atlas(trained), tmp_path / "hearts", request)
+    assert not (tmp_path / "hearts").exists()
+    assert adopt_patients((str(one), f"{one}/."), Atlas(trained)) == ("anna",)
 
 
 def test_a_name_that_the_atlas_knows_is_no_path(atlas, tmp_path, monkeypatch):

@@ -168,16 +168,16 @@ class Atlas:
         A heart that the atlas holds itself stays the atlas's own.
 
         Raises:
-            CardiomorphError: the atlas holds another heart of that name.
+            CardiomorphError: another heart of that name is there, the atlas's own or one that was added before.
         """
         for name, parent in parents.items():
+            if name in self.parents and not _is_same(self.parents[name], parent):
+                raise CardiomorphError(
+                    f"holds another heart with the name {name!r}",
+                    where=self.folder,
+                    fix="Use the cohort that the atlas was made of, or give one of the two another name",
+                )
             if name in self.parents and name not in self.adopted:
-                if not _is_same(self.parents[name], parent):
-                    raise CardiomorphError(
-                        f"holds another heart with the name {name!r}",
-                        where=self.folder,
-                        fix="Use the cohort that the atlas was made of, or give one of the two another name",
-                    )
                 continue
             self.adopted.add(name)
             self.parents[name] = parent

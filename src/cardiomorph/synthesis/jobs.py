@@ -65,10 +65,11 @@ class Jobs(Sequence[HeartJob]):
     """Every heart of a request, parent by parent: each is made when it is asked for."""
 
     def __init__(self, request: SynthesisRequest, atlas: Atlas) -> None:
+        request = request.resolved(with_subjects=bool(atlas.parents))
         self.request, self.sources = request, sources_of(request, atlas)
         self.images = request.images and atlas.has_images
         self.scanned = {name for name in atlas.adopted if _is_scanned(atlas.parents[name])}
-        self.versions = request.resolved(with_subjects=bool(atlas.parents)).versions or 1
+        self.versions = request.versions or 1
         self.total = len(self.sources) * len(request.targets) * self.versions * request.steps
         if request.field == "full" and not set(self.sources[: len(self.scanned) + 1]) <= self.scanned:
             raise CardiomorphError(

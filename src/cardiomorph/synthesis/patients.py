@@ -30,6 +30,7 @@ from cardiomorph.latent.samplers.draw import share_out_of_bounds
 from cardiomorph.latent.trajectory import encode_subject
 from cardiomorph.latent.virtual import virtual_number
 from cardiomorph.models.threads import threads
+from cardiomorph.progress import track
 from cardiomorph.synthesis.parents import appearance_of, as_parent
 from cardiomorph.synthesis.patient_options import PatientOptions
 
@@ -77,8 +78,8 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
     `data.heart_file`. One patient is taken whatever the group; of several the healthy ones, unless ``any_group``.
 
     Raises:
-        CardiomorphError: nothing that can be read there, no heart, a heart without ES, no healthy one, one without an
-            image where the atlas paints, or one below ``min_overlap``.
+        CardiomorphError: nothing that can be read there, no heart, a heart without ES, no healthy one, or one below
+            ``min_overlap``.
     """
     options = options or PatientOptions()
     found = [_known(read, atlas) for read in _prepared(Path(path), atlas, options)]
@@ -110,7 +111,7 @@ def _prepared(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[_Re
     entries = _entries(path, options)
     doubts: list[tuple[str, tuple[str, ...]]] = []
     chosen = 0
-    for entry in entries:
+    for entry in track(entries, "patients", len(entries)):
         subject = entry.load_present(parsed_codes(options.labels))
         if len(entries) > 1 and not options.any_group and subject.group != HEALTHY:
             continue
@@ -162,7 +163,7 @@ def _from_cohort(path: Path, atlas: Atlas, options: PatientOptions) -> Iterator[
     names = cohort.ids() if options.any_group else cohort.ids(group=HEALTHY)
     if not names:
         raise CardiomorphError(f"has no healthy subject ({HEALTHY})", where=path, fix=_ANY)
-    for name in names:
+    for name in track(names, "patients", len(names)):
         subject = cohort.load(name)
         yield _Read(subject, subject.group, None)
 
@@ -196,6 +197,9 @@ def adopt_patients(sources: tuple[str, ...], atlas: Atlas, options: PatientOptio
 
     Returns:
         Names only.
+
+    Raises:
+        CardiomorphError: as `patients_at`; two patients of one name.
     """
     names: list[str] = []
     for source in sources:

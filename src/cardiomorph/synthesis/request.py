@@ -19,6 +19,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
+    model_validator,
 )
 
 from cardiomorph.anatomy import DISEASES, Phase
@@ -26,11 +27,11 @@ from cardiomorph.checks import MAX_SEED, is_name
 from cardiomorph.latent.options import ALL, VIRTUAL, StyleVariation
 from cardiomorph.latent.samplers.choice import AnySampler
 
-Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
-Target = Literal[Group, "all"]
 if TYPE_CHECKING:
     import numpy as np
 
+Group = Literal["NOR", "DCM", "HCM", "MINF", "RV"]
+Target = Literal[Group, "all"]
 SliceGrid = Literal["32", "native"]
 FieldOfView = Literal["heart", "full"]
 _VERSIONS, _VERSIONS_OF_VIRTUAL = 5, 1
@@ -59,7 +60,15 @@ def _several(option: str) -> Parameter:
     return Parameter(name=option, consume_multiple=True, negative=(), show_default=False)
 
 
-class SynthesisRequest(BaseModel):
+class _Saved(BaseModel):
+    """What is saved as JSON, and is the same JSON as before there were full fields where none is asked for."""
+
+    @model_serializer(mode="wrap")
+    def _without_the_usual_field(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in standard(self).items() if key != "field" or value == "full"}
+
+
+class SynthesisRequest(_Saved):
     """A whole synthesis. Its JSON is saved beside the result and recreates it.
 
     What is asked for twice is made once.
@@ -127,11 +136,6 @@ class SynthesisRequest(BaseModel):
             raise ValueError("name at least one source")
         return None if sources is None else tuple(dict.fromkeys(sources))
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_as_before(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Requests of before full fields are the same requests.
-        return {key: value for key, value in standard(self).items() if key != "field" or value == "full"}
-
     def resolved(self, *, with_subjects: bool) -> SynthesisRequest:
         """The same with nothing left open: what was not said is decided here, for Python and the command line alike.
 
@@ -144,7 +148,7 @@ class SynthesisRequest(BaseModel):
         return self.model_copy(update={"sources": sources, "versions": versions, "field": field})
 
 
-class HeartJob(BaseModel):
+class HeartJob(_Saved):
     """One synthetic heart: everything, besides the atlas, that its bytes depend on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,9 +164,11 @@ class HeartJob(BaseModel):
     seed: int = Field(ge=0, le=MAX_SEED)
     field: FieldOfView = "heart"
 
-    @model_serializer(mode="wrap")
-    def _without_what_is_as_before(self, standard: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in standard(self).items() if key != "field" or value == "full"}
+    @model_validator(mode="after")
+    def _fits_the_scan(self) -> HeartJob:
+        if self.field == "full" and self.slices != "native":
+            raise ValueError("a heart in the full field has the scan's own slices: native")
+        return self
 
     @property
     def name(self) -> str:
