@@ -157,11 +157,28 @@ def write_nifti(path: Path, volume: Volume) -> None:
     qform and sform are both the volume's affine with its code (2, aligned, where it has none); the unit is the
     millimetre. A volume without a place gets a diagonal affine with its spacing.
     """
+    _write(path, volume, volume.array)
+
+
+def write_series(path: Path, frames: Sequence[Volume], frame_s: float) -> None:
+    """Writes frames on one grid as a NIfTI file with a time axis, as `write_nifti` does.
+
+    Args:
+        frame_s: time from frame to frame in seconds.
+    """
+    _write(path, frames[0], np.stack([frame.array for frame in frames], axis=-1), frame_s)
+
+
+def _write(path: Path, volume: Volume, array: NDArray[Any], frame_s: float | None = None) -> None:
     affine = np.diag([*volume.spacing_mm, 1.0]) if volume.affine is None else volume.affine
-    image = nib.Nifti1Image(volume.array, affine)
+    image = nib.Nifti1Image(array, affine)
     code = volume.code or _ALIGNED
     image.set_qform(affine, code)
     image.set_sform(affine, code)
-    image.header.set_xyzt_units("mm")
+    if frame_s is None:
+        image.header.set_xyzt_units("mm")
+    else:
+        image.header.set_xyzt_units("mm", "sec")
+        image.header["pixdim"][4] = frame_s
     # A time stamp of zero, so that a subject can be recreated byte for byte.
     write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))

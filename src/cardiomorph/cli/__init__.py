@@ -21,12 +21,13 @@ app = App(
     help=(
         "Turn one healthy heart into labelled, three-dimensionally consistent, diseased hearts.\n\n"
         "A first look, without any data: `cardiomorph demo`.\n\n"
-        "With your own: `prepare`, `train shape`, `train image`, `atlas`, `synthesize`, `evaluate`, `export`, in this "
-        "order. Every command says what it wrote and where. Bad input ends with one message and exit code 2."
+        "With a heart of your own: `synthesize --source PATIENT`, after `segment SCAN` where it has no labels yet.\n\n"
+        "With your own data set: `prepare`, `train shape`, `train image`, `atlas`, `synthesize`, `evaluate`, `export`, "
+        "in this order. Every command says what it wrote and where. Bad input ends with one message and exit code 2."
     ),
     suppress_keyboard_interrupt=False,
 )
-train = App(name="train", help="Train the shape model, the image model or the segmenter on a prepared cohort.")
+train = App(name="train", help="Train the shape model, the image model or a segmenter on a prepared cohort.")
 models = App(name="models", help="The atlases that ship with Cardiomorph, and your own to give away.")
 app.command(train)
 app.command(models)
@@ -37,6 +38,7 @@ for command in (
     atlas_commands.atlas,
     heart_commands.synthesize,
     judging_commands.evaluate,
+    data_commands.segment,
     heart_commands.reconstruct,
     judging_commands.view,
     data_commands.measure,
@@ -46,6 +48,7 @@ for command in (
 train.command(training_commands.train_shape, name="shape")
 train.command(training_commands.train_image, name="image")
 train.command(training_commands.train_segmenter, name="segmenter")
+train.command(training_commands.train_field_segmenter, name="field-segmenter")
 models.command(atlas_commands.models_list, name="list")
 models.command(atlas_commands.models_show, name="show")
 models.command(atlas_commands.models_pack, name="pack")

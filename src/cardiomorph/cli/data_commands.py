@@ -1,11 +1,11 @@
-"""Data sets in, data sets out: `phantom`, `prepare`, `measure`, `export`."""
+"""Data sets in, data sets out: `phantom`, `prepare`, `segment`, `measure`, `export`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cardiomorph.cli.parameters import Count, Output, Seed, Switch
+from cardiomorph.cli.parameters import Count, NotNegative, Output, Seed, Switch
 from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.data.sources import SOURCES
 
@@ -15,7 +15,15 @@ else:
     SourceName = Literal["auto", *SOURCES]
 
 
-def phantom(*, output: Output, subjects_per_group: Count = 20, seed: Seed = 0, workers: Count = 2) -> None:
+def phantom(
+    *,
+    output: Output,
+    subjects_per_group: Count = 20,
+    seed: Seed = 0,
+    field: Literal["heart", "chest"] = "heart",
+    frames: NotNegative = 0,
+    workers: Count = 2,
+) -> None:
     """Write a parametric cohort of hearts in ACDC's own folder layout.
 
     Five groups, ED and ES, images and labels; truth.json in each subject's folder holds every parameter.
@@ -28,12 +36,16 @@ def phantom(*, output: Output, subjects_per_group: Count = 20, seed: Seed = 0, w
         Hearts in each of NOR, DCM, HCM, MINF and RV; at least 2.
     seed:
         Subjects depend on the seed and their number only.
+    field:
+        What images show: heart is what touches it, chest a scanner's whole field of view from skin to skin.
+    frames:
+        Frames of a heartbeat to write as NAME_4d.nii.gz beside ED and ES; 0 for none.
     workers:
         Processes.
     """
     from cardiomorph.data.phantom import write_phantom_cohort
 
-    write_phantom_cohort(output, subjects_per_group, seed, workers)
+    write_phantom_cohort(output, subjects_per_group, seed, workers, field=field, frames=frames)
 
 
 def prepare(
@@ -84,6 +96,46 @@ def prepare(
         skip_bad=skip_bad,
         workers=workers,
     )
+
+
+def segment(
+    scan: Path,
+    /,
+    *,
+    output: Output,
+    segmenter: Path | None = None,
+    ed: Count | None = None,
+    es: Count | None = None,
+    skip_bad: Switch = False,
+    device: str = "auto",
+) -> None:
+    """Label unlabelled short-axis scans: RV, myocardium and LV in every slice, ED and ES of a cine, and how sure it is.
+
+    Every scan becomes a folder in ACDC's layout, on the scan's own grid, as `synthesize --source` and `view --patient`
+    take one; preview.png in it shows the contours. quality.csv says how good each is likely to be.
+
+    An interrupted run goes on where it stopped.
+
+    Parameters
+    ----------
+    scan:
+        A NIfTI file of one stack or of a cine (four axes), a patient's folder, or a folder of either.
+    output:
+        Folder to write.
+    segmenter:
+        Folder of a segmenter of your own, RUN/segmenter of `train field-segmenter`; by default the one that ships.
+    ed:
+        Frame of end-diastole in a cine, from 1; by default that with the largest LV.
+    es:
+        Frame of end-systole; by default that with the smallest LV.
+    skip_bad:
+        List scans that cannot be labelled in failed.csv, instead of stopping at the first.
+    device:
+        auto, cpu, cuda or cuda:N.
+    """
+    from cardiomorph.segmentation.batch import segment as run
+
+    run(scan, output, segmenter=segmenter, numbers={"ED": ed, "ES": es}, skip_bad=skip_bad, device=device)
 
 
 def measure(folder: Path, /, *, output: Output, labels: str | None = None) -> None:

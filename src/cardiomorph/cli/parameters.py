@@ -23,6 +23,7 @@ def _whole(_: Any, tokens: Sequence[Token]) -> int:
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lte=MAX_SEED))]
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
+NotNegative = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
 Port = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lte=65535))]
 Switch = Annotated[bool, Parameter(negative=())]
 Flattened = Parameter(name="*")

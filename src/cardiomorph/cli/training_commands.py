@@ -1,4 +1,4 @@
-"""`train shape`, `train image`, `train segmenter`."""
+"""`train shape`, `train image`, `train segmenter`, `train field-segmenter`."""
 
 from __future__ import annotations
 
@@ -64,3 +64,31 @@ def train_segmenter(
     from cardiomorph.training import segmenter
 
     segmenter.train_segmenter(cohort, output, **options.arguments())
+
+
+def train_field_segmenter(
+    cohort: Path,
+    /,
+    *,
+    scans: Path,
+    output: Output,
+    options: Annotated[SegmenterOptions, Flattened] = SegmenterOptions(),
+) -> None:
+    """Train a segmenter of whole fields of view, for `segment --segmenter OUTPUT/segmenter`.
+
+    An eighth of the training patients is set aside: on them the segmenter learns to say how sure it is.
+
+    Parameters
+    ----------
+    cohort:
+        Folder of the prepared cohort.
+    scans:
+        The data set that the cohort was prepared from: a cohort keeps crops, no whole images.
+    output:
+        Run folder.
+    """
+    from cardiomorph.segmentation.calibration import make_ready
+    from cardiomorph.training import field_segmenter
+
+    field_segmenter.train_field_segmenter(cohort, scans, output, **options.arguments())
+    make_ready(output, cohort, scans)

@@ -13,7 +13,7 @@ from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume, read_series
 
-_LABEL_ENDINGS = ("_gt", "_label", "_labels", "_seg", "_mask")
+LABEL_ENDINGS = ("_gt", "_label", "_labels", "_seg", "_mask")
 
 
 def heart_file(
@@ -38,7 +38,7 @@ def heart_file(
 
 def _beside(label: Path) -> Path | None:
     stem = stem_of(label)
-    ending = next((ending for ending in _LABEL_ENDINGS if stem.endswith(ending)), None)
+    ending = next((ending for ending in LABEL_ENDINGS if stem.endswith(ending)), None)
     return None if ending is None else stored(label.parent, stem.removesuffix(ending))
 
 

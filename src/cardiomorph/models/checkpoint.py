@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import checked_tensors, digest, read_record, validated, write_bytes, write_json
+from cardiomorph.models.field_segmenter import FieldSegmenter, FieldSegmenterConfig
 from cardiomorph.models.image_generator import IMAGE_GENERATORS, ImageGenerator, generator_type
 from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 _COPY_AGAIN = "Copy the model again"
-_SHAPE, _SEGMENTER, _IMAGE = "shape", "segmenter", "image"
+_SHAPE, _SEGMENTER, _FIELD_SEGMENTER, _IMAGE = "shape", "segmenter", "field_segmenter", "image"
 
 
 def tensors_to_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
@@ -48,7 +49,7 @@ def save_model(folder: Path, kind: str, model: nn.Module, *, half: bool = False,
     """Writes a model: weights, then the description that makes the folder a model.
 
     Args:
-        kind: "shape", "segmenter" or a key of `IMAGE_GENERATORS`.
+        kind: "shape", "segmenter", "field_segmenter" or a key of `IMAGE_GENERATORS`.
         half: store floating-point weights as fp16.
         facts: whatever else belongs in model.json (where it was trained, how).
     """
@@ -84,12 +85,13 @@ def _described(folder: Path, role: str) -> _Described:
         raise CardiomorphError(
             f"holds no trained {role} model (no {DESCRIPTION})",
             where=folder,
-            fix=f"Train one with 'cardiomorph train {role} COHORT -o RUN'",
+            fix=f"Train one with 'cardiomorph train {role.replace('_', '-')} COHORT -o RUN'",
         )
     description = read_record(folder / DESCRIPTION)
     kind = str(description.get("kind"))
     if kind not in (IMAGE_GENERATORS if role == _IMAGE else (role,)):
-        raise CardiomorphError(f"is not the folder of the {role} model that was expected", where=folder)
+        what = role.replace("_", " ")
+        raise CardiomorphError(f"is not the folder of the {what} model that was expected", where=folder)
     model_type, config_type = _types(kind)
     config = validated(config_type, description.get("config"), folder / DESCRIPTION, _COPY_AGAIN)
     return _Described(model_type, config, description.get("sha256"))
@@ -100,6 +102,8 @@ def _types(kind: str) -> tuple[Callable[[Any], nn.Module], type[BaseModel]]:
         return LabelVAE, LabelVAEConfig
     if kind == _SEGMENTER:
         return Segmenter, SegmenterConfig
+    if kind == _FIELD_SEGMENTER:
+        return FieldSegmenter, FieldSegmenterConfig
     found: Any = generator_type(kind)
     return found, found.Config
 
@@ -157,4 +161,11 @@ def load_segmenter(folder: Path, device: str = "cpu") -> Segmenter:
     """The segmenter of a run folder, in evaluation mode. Raises `CardiomorphError`."""
     model = _load(Path(folder), _SEGMENTER, device)
     assert isinstance(model, Segmenter)
+    return model
+
+
+def load_field_segmenter(folder: Path, device: str = "cpu") -> FieldSegmenter:
+    """The segmenter of whole fields of view in a folder, in evaluation mode. Raises `CardiomorphError`."""
+    model = _load(Path(folder), _FIELD_SEGMENTER, device)
+    assert isinstance(model, FieldSegmenter)
     return model

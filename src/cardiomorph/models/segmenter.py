@@ -6,6 +6,7 @@ learned real hearts of the cohort at hand, not photographs. U-Net: Ronneberger e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -33,21 +34,24 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Segmenter(nn.Module):
-    """Image slices to label logits, and to feature vectors."""
+class UNet(nn.Module):
+    """Pixels to logits of the same size, over five levels of halving resolution.
 
-    def __init__(self, config: SegmenterConfig) -> None:
+    Args:
+        channels_in: of the input.
+        widths: channels at each level, the finest first.
+        n_classes: channels of the output.
+    """
+
+    def __init__(self, channels_in: int, widths: Sequence[int], n_classes: int) -> None:
         super().__init__()
-        self.config = config
-        widths = [config.width * 2**level for level in range(5)]
-        self.down = nn.ModuleList(_block(a, b) for a, b in pairwise([1, *widths]))
+        self.down = nn.ModuleList(_block(a, b) for a, b in pairwise([channels_in, *widths]))
         self.up = nn.ModuleList(_block(a + b, b) for a, b in pairwise(widths[::-1]))
-        self.head = nn.Conv2d(widths[0], len(config.classes), 1)
+        self.head = nn.Conv2d(widths[0], n_classes, 1)
 
-    @property
-    def feature_dims(self) -> int:
-        """Length of a feature vector: the channels of the three coarsest levels."""
-        return self.config.width * (4 + 8 + 16)
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, channels_in, h, w), sides divisible by 16 -> (batch, n_classes, h, w) logits."""
+        return self._decoded(self._levels(images))
 
     def _levels(self, images: Tensor) -> list[Tensor]:
         levels = [self.down[0](images)]
@@ -55,16 +59,25 @@ class Segmenter(nn.Module):
             levels.append(block(F.max_pool2d(levels[-1], 2)))
         return levels
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(batch, 1, size, size) images in [-1, 1] -> (batch, classes, size, size) logits."""
-        return self._decoded(self._levels(images))
-
     def _decoded(self, levels: list[Tensor]) -> Tensor:
         x = levels[-1]
         for block, skip in zip(self.up, levels[-2::-1], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = block(torch.cat([x, skip], dim=1))
         return self.head(x)
+
+
+class Segmenter(UNet):
+    """Image slices (batch, 1, size, size) in [-1, 1] to label logits, and to feature vectors."""
+
+    def __init__(self, config: SegmenterConfig) -> None:
+        super().__init__(1, [config.width * 2**level for level in range(5)], len(config.classes))
+        self.config = config
+
+    @property
+    def feature_dims(self) -> int:
+        """Length of a feature vector: the channels of the three coarsest levels."""
+        return self.config.width * (4 + 8 + 16)
 
     def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Labels (batch, size, size) uint8 and features (batch, feature_dims): spatial means of the coarse levels."""

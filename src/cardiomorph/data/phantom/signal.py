@@ -128,14 +128,19 @@ def tissue_map(
     y_mm: Grid,
     scene_mm: tuple[Grid, Grid],
     textures: Textures,
+    *,
+    whole: bool = False,
 ) -> NDArray[np.uint8]:
     """What lies at every pixel of one thin plane.
 
     Args:
+        whole: give the body a back and a far side, too: nothing of that comes near the heart.
         x_mm, y_mm: pixel positions around the LV's axis at this level.
         scene_mm: the same around the middle of the field of view, for what does not move with the heart.
     """
     tissue = _body(shape, body, z_mm, *scene_mm, textures)
+    if whole:
+        _paint_trunk(tissue, body, *scene_mm, textures)
     radius, radii = polar(shape, z_mm, x_mm, y_mm)
     _paint_heart(tissue, radius, radii, shape, body, textures)
     _paint_papillaries(tissue, radii, shape, body, z_mm, x_mm, y_mm)
@@ -164,6 +169,23 @@ def _body(
     tissue[depth < -9] = Tissue.FAT
     tissue[depth < -9 - body.fat_mm - 8 * max(level, 0.0)] = Tissue.AIR
     return tissue
+
+
+def _paint_trunk(tissue: NDArray[np.uint8], body: Surroundings, x: Grid, y: Grid, textures: Textures) -> None:
+    """A spine with its canal, ribs in a wall of muscle, fat under the skin, air around: an oblique cut of a trunk."""
+    spine = np.hypot(x - body.aorta_mm[0] - 38, y - body.aorta_mm[1] + 22)
+    tissue[spine < 26] = Tissue.CHEST_WALL
+    tissue[spine < 19] = Tissue.LIVER
+    canal = np.hypot(x - body.aorta_mm[0] - 62, (y - body.aorta_mm[1] + 22) / 1.3)
+    tissue[canal < 11] = Tissue.CHEST_WALL
+    tissue[canal < 8] = Tissue.STOMACH
+    across, along = x - 22, y - 12
+    inside = 1.0 - np.hypot(across / (132 + body.chest_mm), along / 158)
+    depth = 140 * inside + 2 * textures.coarse - body.fat_mm
+    rib = np.cos(9 * np.arctan2(along, across)) > 0.45
+    tissue[depth < 16] = np.where(rib & (depth > 5), Tissue.FAT, Tissue.CHEST_WALL)[depth < 16]
+    tissue[depth < 0] = Tissue.FAT
+    tissue[depth < -body.fat_mm] = Tissue.AIR
 
 
 def _paint_heart(
