@@ -38,6 +38,7 @@ class Volume:
         code: NIfTI's code of the affine; 0 where the file that it came from stated none.
         doubts: what its file left open and how it was decided, in words.
         of_frames: how many frames its file has, of which it is one.
+        stored_type: numpy's name of the voxels' type in its file; "" where it came from none.
     """
 
     array: NDArray[Any]
@@ -46,6 +47,7 @@ class Volume:
     code: int = 0
     doubts: tuple[str, ...] = ()
     of_frames: int = 1
+    stored_type: str = ""
 
     @property
     def voxel_ml(self) -> float:
@@ -118,7 +120,9 @@ def _listed(frames: Sequence[int]) -> str:
 
 
 def _volume(header: NiftiHeader, array: NDArray[Any]) -> Volume:
-    return Volume(np.ascontiguousarray(array), header.spacing_mm, header.affine, header.code, header.doubts)
+    whole = np.ascontiguousarray(array)
+    place = (header.spacing_mm, header.affine, header.code, header.doubts)
+    return Volume(whole, *place, stored_type=whole.dtype.name)
 
 
 def _load(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:

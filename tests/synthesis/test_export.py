@@ -1,6 +1,7 @@
 """Exports: complete folders, and splits that cannot leak."""
 
 import json
+import subprocess
 
 import nibabel as nib
 import numpy as np
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from cardiomorph import export, synthesize
 from cardiomorph.anatomy import GROUPS, PHASES
 from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import read_csv
-from cardiomorph.synthesis.export import N_FOLDS, folds
+from cardiomorph.synthesis.nnunet_export import N_FOLDS, folds, with_slices
+from cardiomorph.synthesis.nnunet_planning import Fingerprint
 from cardiomorph.synthesis.request import SynthesisRequest
-from cardiomorph.volume import read_nifti
+from cardiomorph.volume import Volume, read_nifti
 from conftest import MNMS_HEADER, heart_label, hearts_of, write_acdc_subject, write_mnms_subject, write_table
 
 
@@ -144,3 +147,134 @@ def test_a_used_output_is_refused(synth, tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(CardiomorphError, match="not empty"):
         export(synth, tmp_path)
+
+
+def what_breaks_nnunet(folder):
+    """What `verify_dataset_integrity` of nnU-Net asks of a data set, stated again; reads with SimpleITK, as it does."""
+    described = json.loads((folder / "dataset.json").read_text())
+    assert {"labels", "channel_names", "numTraining", "file_ending"} <= described.keys()
+    ending, codes = described["file_ending"], list(described["labels"].values())
+    assert codes == list(range(len(codes)))
+    images = sorted((folder / "imagesTr").iterdir())
+    cases = {path.name[: -len(ending)].rsplit("_", 1)[0] for path in images}
+    assert len(images) == len(cases) * len(described["channel_names"])
+    assert len(cases) == described["numTraining"]
+    for case in sorted(cases):
+        image = sitk.ReadImage(str(folder / "imagesTr" / f"{case}_0000{ending}"))
+        label = sitk.ReadImage(str(folder / "labelsTr" / f"{case}{ending}"))
+        picture, mask = sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(label)
+        if np.isnan(picture).any() or np.isnan(mask).any():
+            yield f"{case} has NaN"
+        if picture.shape != mask.shape:
+            yield f"{case} differs in shape"
+        if not set(np.unique(mask)) <= set(codes):
+            yield f"{case} has other labels"
+        for what in ("GetSpacing", "GetOrigin", "GetDirection"):
+            if not np.allclose(getattr(image, what)(), getattr(label, what)()):
+                yield f"{case} differs in {what}"
+
+
+class TestPlanning:
+    def test_nnunets_own_check_finds_nothing(self, synth, acdc_tree, tmp_path):
+        assert list(what_breaks_nnunet(export(synth, tmp_path / "Dataset501_Hearts", real=acdc_tree))) == []
+
+    def test_the_check_finds_what_is_wrong(self, synth, acdc_tree, tmp_path):
+        folder = export(synth, tmp_path / "Dataset501_Hearts", real=acdc_tree)
+        victim = sorted((folder / "labelsTr").iterdir())[0]
+        image = sitk.ReadImage(str(victim))
+        image.SetSpacing((1.0, 1.0, 1.0))
+        sitk.WriteImage(image + 5, str(victim))
+        assert len(list(what_breaks_nnunet(folder))) == 2
+
+    def test_thin_slices_become_the_real_sets(self, synth, acdc_tree, tmp_path, caplog):
+        caplog.set_level("WARNING")
+        folder = export(synth, tmp_path / "Dataset501_Hearts", real=acdc_tree)
+        assert "resampled to the real ones' slice distance" in caplog.text
+        for path in (folder / "imagesTr").glob("*DCM_v01*"):
+            assert abs(nib.load(path).header.get_zooms()[2] - 10.0) < 1.0
+
+    def test_thin_slices_that_change_the_plan_are_refused_unless_told(self, synth, acdc_tree, tmp_path):
+        output = tmp_path / "Dataset501_Hearts"
+        with pytest.raises(CardiomorphError, match="from 10 to") as refused:
+            export(synth, output, real=acdc_tree, keep_slices=True)
+        assert "--any-spacing" in str(refused.value)
+        assert not output.exists()
+        folder = export(synth, output, real=acdc_tree, keep_slices=True, any_spacing=True)
+        facts = json.loads((folder / "planning.json").read_text())
+        assert facts["together"]["target_spacing_mm"][2] < facts["real"]["target_spacing_mm"][2] == 10.0
+
+    def test_real_voxels_keep_their_type_and_place(self, synth, acdc_tree, tmp_path):
+        folder = export(None, tmp_path / "Dataset500_Real", real=acdc_tree)
+        entry = find_subjects(acdc_tree)[1][0]
+        theirs = nib.load(next(iter(entry.folder.glob("*_frame01.nii.gz"))))
+        mine = nib.load(folder / "imagesTr" / f"{entry.id}_ED_0000.nii.gz")
+        assert mine.get_data_dtype() == theirs.get_data_dtype() == np.int16
+        np.testing.assert_array_equal(mine.get_fdata(), theirs.get_fdata())
+
+    def test_the_advice_names_the_data_set_and_the_script_copies_the_splits(self, synth, acdc_tree, tmp_path):
+        folder = export(synth, tmp_path / "Dataset501_Hearts", real=acdc_tree)
+        advice = (folder / "PLANNING.md").read_text()
+        assert "nnUNetv2_move_plans_between_datasets -s REAL -t 501" in advice
+        place = tmp_path / "preprocessed" / "Dataset501_Hearts"
+        place.mkdir(parents=True)
+        environment = {"nnUNet_preprocessed": str(place.parent), "PATH": "/usr/bin:/bin"}
+        subprocess.run(["sh", str(folder / "copy_splits.sh")], env=environment, check=True)
+        assert (place / "splits_final.json").read_bytes() == (folder / "splits_final.json").read_bytes()
+
+    def test_splits_go_where_nnunet_reads_them_and_replace_none(self, synth, acdc_tree, tmp_path, monkeypatch):
+        monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path))
+        folder = export(synth, tmp_path / "raw" / "Dataset501_Hearts", real=acdc_tree)
+        installed = tmp_path / "Dataset501_Hearts" / "splits_final.json"
+        assert installed.read_bytes() == (folder / "splits_final.json").read_bytes()
+        installed.write_text("mine")
+        export(synth, tmp_path / "raw2" / "Dataset501_Hearts", real=acdc_tree)
+        assert installed.read_text() == "mine"
+
+    def test_nothing_to_export_is_said(self, tmp_path):
+        with pytest.raises(CardiomorphError, match="nothing to export"):
+            export(None, tmp_path / "d")
+
+
+class TestTargetSpacing:
+    """nnU-Net's rule, on cases whose answer is known from its paper and code."""
+
+    @staticmethod
+    def of(*cases):
+        found = Fingerprint()
+        for count, spacing, shape in cases:
+            for _ in range(count):
+                found.add(spacing, shape)
+        return found.target_spacing_mm()
+
+    def test_nearly_even_axes_take_the_median(self):
+        assert self.of((3, (1.0, 1.0, 2.0), (200, 200, 100)), (2, (1.0, 1.0, 1.0), (200, 200, 200))).tolist() == [
+            1,
+            1,
+            2,
+        ]
+
+    def test_a_coarse_axis_takes_the_tenth_percentile(self):
+        target = self.of((80, (1.5, 1.5, 10.0), (220, 220, 10)), (20, (1.5, 1.5, 5.0), (220, 220, 20)))
+        assert target.tolist() == [1.5, 1.5, 5.0]
+
+    def test_fewer_than_a_tenth_change_nothing(self):
+        target = self.of((95, (1.5, 1.5, 10.0), (220, 220, 10)), (5, (1.5, 1.5, 5.0), (220, 220, 20)))
+        assert target.tolist() == [1.5, 1.5, 10.0]
+
+
+@given(st.integers(4, 60), st.floats(1.0, 4.0), st.floats(4.0, 14.0))
+def test_a_stack_of_thin_slices_keeps_length_middle_and_order(n, thin, wanted):
+    array = np.arange(n, dtype=np.int16)[None, None].repeat(3, 0).repeat(3, 1)
+    affine = np.diag([1.5, 1.5, thin, 1.0])
+    affine[:3, 3] = 5.0, -7.0, 11.0
+    frame = Frame(Volume(array.astype(np.uint8), (1.5, 1.5, thin), affine), Volume(array, (1.5, 1.5, thin), affine))
+    thick = with_slices(frame, wanted).image
+    assert thick.n_slices == max(1, round(n * thin / wanted))
+    assert thick.n_slices * thick.spacing_mm[2] == pytest.approx(n * thin)
+    middles = [(affine @ [0, 0, (n - 1) / 2, 1])[2], (thick.affine @ [0, 0, (thick.n_slices - 1) / 2, 1])[2]]
+    assert middles[0] == pytest.approx(middles[1])
+    assert (np.diff(thick.array[0, 0]) > 0).all() or thick.n_slices > n
+    # Each slice lies where it lay, to half of an old slice.
+    for k in range(thick.n_slices):
+        was, now = affine @ [0, 0, int(thick.array[0, 0, k]), 1], thick.affine @ [0, 0, k, 1]
+        assert abs(was[2] - now[2]) <= 0.5 * thin + 1e-6

@@ -157,23 +157,26 @@ def measure(folder: Path, /, *, output: Output, labels: str | None = None) -> No
 
 
 def export(
-    synth: Path,
+    synth: Path | None = None,
     /,
     *,
     output: Output,
     format: Literal["nnunet", "acdc"] = "nnunet",
     real: Path | None = None,
     seed: Seed = 0,
+    keep_slices: Switch = False,
+    any_spacing: Switch = False,
 ) -> None:
     """Export hearts as training data, real patients beside them if given.
 
     In nnU-Net's splits no synthetic case is ever in a validation fold, and a validation patient's children do not
-    train in his fold.
+    train in his fold. PLANNING.md in the data set says how to plan on the real cases alone; copy_splits.sh puts the
+    splits where nnU-Net reads them (done at once where nnUNet_preprocessed is set).
 
     Parameters
     ----------
     synth:
-        Folder of `cardiomorph synthesize`.
+        Folder of `cardiomorph synthesize`; without it the real data alone, to plan on.
     output:
         New folder; for nnU-Net name it Dataset501_Name.
     format:
@@ -182,7 +185,11 @@ def export(
         Folder of the real data set that the parents came from.
     seed:
         Seed of the folds.
+    keep_slices:
+        Leave stacks of thin slices as they are, instead of resampling them to the real data's slice distance.
+    any_spacing:
+        Export even where synthetic cases would change the slice distance that nnU-Net resamples everything to.
     """
     from cardiomorph.synthesis.export import export as run
 
-    run(synth, output, layout=format, real=real, seed=seed)
+    run(synth, output, layout=format, real=real, seed=seed, keep_slices=keep_slices, any_spacing=any_spacing)

@@ -21,6 +21,7 @@ def evaluate(
     output: Output,
     atlas: Path | None = None,
     segmenter: Path | None = None,
+    scans: Path | None = None,
     compare: Annotated[list[Path] | None, Parameter(negative=())] = None,
     labels: str | None = None,
     fail_if: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -46,6 +47,9 @@ def evaluate(
         Atlas of the synthesis; by default the one it was made with.
     segmenter:
         Run folder of `cardiomorph train segmenter`, for label match and the project's own features.
+    scans:
+        The data set of your patients, for hearts that were set into their whole images (--field full): seam, grain,
+        what a segmenter of whole images reads, and whether a classifier can tell.
     compare:
         Another folder of hearts to lay beside the first; may be given again.
     labels:
@@ -66,6 +70,7 @@ def evaluate(
         against=against,
         atlas=atlas,
         segmenter=segmenter,
+        scans=scans,
         compare=compare or (),
         codes=parsed_codes(labels),
         fail_if=fail_if or (),

@@ -33,6 +33,7 @@ from cardiomorph.models.imagenet import imagenet_available
 from cardiomorph.report.evaluation_page import write_page
 from cardiomorph.report.evaluation_tables import write_tables
 from cardiomorph.report.findings import Findings, HeartSet, Origin
+from cardiomorph.synthesis.field_area import FullField
 from cardiomorph.synthesis.morph_series import Identity
 from cardiomorph.synthesis.request import SynthesisRequest
 from cardiomorph.synthesis.swap import Swap
@@ -61,6 +62,7 @@ def evaluate(
     against: Path,
     atlas: Path | None = None,
     segmenter: Path | None = None,
+    scans: Path | None = None,
     compare: Sequence[Path] = (),
     codes: LabelCodes | None = None,
     fail_if: Sequence[str] = (),
@@ -80,6 +82,7 @@ def evaluate(
         atlas: the atlas of the synthesis; by default the one its ``synthesis.json`` names. Without it the paper's
             figures and the identity measures are left out, and the report says so.
         segmenter: run folder of ``cardiomorph train segmenter`` on real hearts: label match and own features.
+        scans: the data set of the patients into whose whole images hearts were set: what a full field gives away.
         compare: further sets to lay beside the first.
         codes: translation of the synthetic labels' codes.
         fail_if: conditions like ``validity.invalid_slices > 0.01``.
@@ -110,7 +113,12 @@ def evaluate(
     ]
     # The first set alone is asked what it owes to its atlas.
     found = origin.atlas, origin.why_no_atlas
-    areas = [*AREAS, Identity(*found, cohort, origin.request.sampler), Swap(origin.atlas, segmenter, cohort)]
+    own: list[Area] = [
+        FullField(synth, scans),
+        Identity(*found, cohort, origin.request.sampler),
+        Swap(origin.atlas, segmenter, cohort),
+    ]
+    areas = [*AREAS, *own]
     split = {row["subject"]: row["split"] for row in cohort.rows}
     sets = [
         _summarised(one, areas if one is measured[0] else AREAS, Populations(one.records, real, split, seed))

@@ -2,8 +2,8 @@
 
 Voxels farther from both hearts, the patient's and the new one, than the seam is wide are the source's own. On the heart
 the painted image stands, in between the two are mixed; its intensities are matched to the source's blood, wall and
-surroundings. Where the patient's heart ended later than the new one, the slices are filled from their own
-surroundings, as noisy as they are.
+surroundings, its grain to the source's. Where the patient's heart ended later than the new one, the slices are filled
+from their own surroundings, as noisy as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from skimage.restoration import inpaint_biharmonic
 from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.fidelity import noise_level
+from cardiomorph.synthesis.grain import grained
 
 SEAM_MM = 8.0
 _GAIN = (0.25, 4.0)
@@ -30,7 +31,7 @@ def set_into(
         scan: the source's image and labels, (x, y, slice).
         label: the new heart's, on the same grid.
         painted: image of the new heart and what is painted around it, on the same grid, in the source's intensities.
-        rng: of the noise in slices that the new heart does not reach.
+        rng: of the grain, and of the noise in slices that the new heart does not reach.
 
     Returns:
         (x, y, slice) float32, or int16 or int32 where the source's intensities are whole numbers.
@@ -38,7 +39,7 @@ def set_into(
     assert scan.image is not None, "there is an image to set it into"
     source = scan.image.array.astype(np.float32)
     weight, around = _weights(scan, label)
-    matched = _matched(painted, label, scan, around)
+    matched = grained(_matched(painted, label, scan, around), source, weight > 0, rng)
     result = source.copy()
     for index in range(source.shape[2]):
         mixed = weight[..., index]
