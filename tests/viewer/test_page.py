@@ -20,6 +20,7 @@ from cardiomorph.synthesis.heart_synthesis import synthesize_heart
 from cardiomorph.viewer.export import frozen_page
 from cardiomorph.viewer.server import PAGE, create_app
 from cardiomorph.viewer.session import Choice, Session
+from conftest import hearts_of, write_acdc_subject
 
 pytestmark = pytest.mark.skipif("acdc-small" not in shipped_atlases(), reason="acdc-small does not ship here")
 WAIT_MS = 60_000
@@ -547,3 +548,44 @@ def test_a_phone_shows_one_column_and_cuts_nothing_off(open_page, address):
     page = open_page(address, width=400, height=800)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("canvas").first.bounding_box()["height"] > 300
+
+
+class TestOwnScan:
+    """A person opens files of his own, and sees the heart in the whole image."""
+
+    @pytest.fixture
+    def files(self, tmp_path):
+        return sorted(write_acdc_subject(tmp_path / "anna", "NOR", hearts_of("NOR")).iterdir())
+
+    def test_opened_files_become_the_parent_in_its_whole_image(self, open_page, serve, files):
+        session = Session(Atlas(find_atlas("acdc-small")))
+        page = open_page(serve(create_app(session)))
+        assert page.get_by_label("the whole image").is_hidden()
+        page.locator("input[type=file]").set_input_files(files)
+        page.locator("option[value=anna]").wait_for(state="attached")
+        page.wait_for_selector("body[data-ready]")
+        until(page, "document.querySelector('.status').textContent.startsWith('anna_')")
+        assert "rebuilds the heart with a Dice" in page.locator(".remark").inner_text()
+        scan = session.scan_measures("anna")
+        until(page, f"Math.abs(document.querySelector('td.scan')?.textContent - {scan['lv_edv_ml']}) < 0.5")
+        page.get_by_label("the whole image").check()
+        settled(page)
+        assert set(page.locator(".edge").all_inner_texts()) & {"R", "L", "A", "P"}
+        nx, ny, n = session.atlas.parents["anna"].scan["ED"].label.array.shape
+        shown = page.evaluate("cardiomorph.first.view.nv.volumes[0].dimsRAS.slice(1, 4)")
+        assert sorted(shown) == sorted((nx, ny, n))
+        # The address holds it all: after a reload it is there again.
+        page.reload()
+        page.wait_for_selector("body[data-ready]")
+        assert page.get_by_label("the whole image").is_checked()
+        # Another parent has no whole image, and the crop comes back.
+        page.get_by_label("Healthy parent").select_option("virtual001")
+        until(page, "document.querySelector('.status').textContent.startsWith('virtual001')")
+        assert page.get_by_label("the whole image").is_hidden()
+
+    def test_what_is_no_patient_is_said_and_the_heart_stays(self, open_page, serve, files):
+        page = open_page(serve(create_app(Session(Atlas(find_atlas("acdc-small"))))))
+        page.locator("input[type=file]").set_input_files([path for path in files if path.name.endswith("_gt.nii.gz")])
+        page.locator(".problem").wait_for()
+        assert "nothing says which is ED" in page.locator(".problem").inner_text()
+        assert page.get_by_label("Healthy parent").input_value() == "virtual001"

@@ -1,11 +1,15 @@
 """A patient of the user's own in the viewer: offered first, morphed like any other, and made again from the recipe."""
 
+import json
 import shlex
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
+from cardiomorph.anatomy import PHASES
 from cardiomorph.cli import app
+from cardiomorph.evaluation.function import measure_heart
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.synthesis.atlas_building import build_atlas
 from cardiomorph.synthesis.batch_synthesis import synthesize
@@ -15,7 +19,9 @@ from cardiomorph.viewer.inputs import find_inputs
 from cardiomorph.viewer.launch import _shown
 from cardiomorph.viewer.recipe import recipe
 from cardiomorph.viewer.schemas import atlas_facts, latent_facts
+from cardiomorph.viewer.server import create_app
 from cardiomorph.viewer.session import Choice, Session
+from cardiomorph.viewer.stage import turn_of
 from cardiomorph.volume import read_nifti
 from conftest import hearts_of, write_acdc_subject
 
@@ -88,3 +94,47 @@ def test_the_command_opens_a_patient_with_an_atlas(session, patient, tmp_path):
     app(words, result_action="return_value")
     assert '"sources":["anna"]' in (tmp_path / "page.html").read_text()
     assert Atlas(session.atlas.folder).parents == {}
+
+
+class TestOnTheStage:
+    """The whole field of view goes to the screen as it lies in the scan."""
+
+    CHOICE = Choice(source="anna", target="HCM", severity=0.5, field="full", slices="native")
+
+    def test_labels_and_image_are_those_that_synthesize_writes(self, session):
+        for phase in PHASES:
+            for kind in ("label", "image"):
+                volume, seen = session.volume(self.CHOICE, phase, kind), session.on_stage(self.CHOICE, phase, kind)
+                turned = turn_of(volume).array(volume.array)
+                assert seen.array.shape == (turned.shape[2], *turned.shape[:2])
+                if kind == "label":
+                    np.testing.assert_array_equal(np.moveaxis(seen.array, 0, 2), turned)
+                else:
+                    assert seen.array.dtype == np.uint8
+                    assert np.corrcoef(np.moveaxis(seen.array, 0, 2).ravel(), turned.ravel())[0, 1] > 0.95
+
+    def test_the_wire_names_the_worlds_directions(self, session):
+        client = TestClient(create_app(session))
+        choice = self.CHOICE.model_dump()
+        phases = client.post("/api/labels", json=choice).json()["phases"]
+        assert all(len(ends) == 2 for ends in phases["ED"]["world"])
+        assert (
+            client.post("/api/labels", json=choice | {"field": "heart", "slices": "32"}).json()["phases"]["ED"]["world"]
+            is None
+        )
+        images = client.post("/api/images", json=choice).text.splitlines()
+        assert [json.loads(line)["shape"] for line in images] == [phases[p]["shape"] for p in PHASES]
+
+    def test_the_scans_own_numbers_stand_beside_the_hearts(self, session):
+        client = TestClient(create_app(session))
+        scene = client.post("/api/scene", json=self.CHOICE.model_dump()).json()
+        labels = {phase: frame.label for phase, frame in session.atlas.parents["anna"].scan.items()}
+        assert scene["scan"]["lv_edv_ml"] == pytest.approx(measure_heart(labels)["lv_edv_ml"])
+        virtual = self.CHOICE.model_dump() | {"source": "virtual001", "field": "heart", "slices": "32"}
+        assert client.post("/api/scene", json=virtual).json()["scan"] is None
+
+    def test_a_parent_without_a_scan_has_no_full_field(self, session):
+        client = TestClient(create_app(session))
+        answer = client.post("/api/labels", json=self.CHOICE.model_dump() | {"source": "virtual001"})
+        assert answer.status_code == 422
+        assert "no whole image" in answer.json()["detail"]

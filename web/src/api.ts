@@ -12,6 +12,7 @@ export type Recipe = Schemas["Recipe"];
 /** What was measured on a heart. */
 export type Scene = Schemas["SceneFacts"];
 export type Spread = Schemas["Spread"];
+export type Opened = Schemas["OpenedLine"];
 export type Structure = Schemas["StructureFacts"];
 export type Phase = Schemas["PaintedPhase"]["phase"];
 export type Labels = Record<Phase, Slices>;
@@ -46,10 +47,12 @@ export interface Source {
   volume(choice: Choice, phase: Phase, kind: "label" | "image"): Promise<Blob>;
   strip(choice: Choice): Promise<Blob>;
   report(): Promise<Blob>;
+  /** Opens a patient's NIfTI files; the last line names the source to choose, or says what was wrong. */
+  open(files: File[]): AsyncGenerator<Opened>;
 }
 
-async function slicesOf({ shape, spacing_mm, labels }: Schemas["PhaseLabels"]): Promise<Slices> {
-  return { shape, spacing_mm, values: await unpacked(labels) };
+async function slicesOf({ shape, spacing_mm, labels, world }: Schemas["PhaseLabels"]): Promise<Slices> {
+  return { shape, spacing_mm, values: await unpacked(labels), world };
 }
 
 async function labelsOf(phases: Schemas["ShapeFacts"]["phases"]): Promise<Labels> {
@@ -63,7 +66,7 @@ async function imageOf({ phase, image }: Schemas["PaintedPhase"]): Promise<Paint
 
 async function momentOf(line: Schemas["BeatLine"]): Promise<Moment> {
   const image = line.image === null ? null : await unpacked(line.image);
-  return { systole: line.systole, labels: await slicesOf(line), image };
+  return { systole: line.systole, labels: await slicesOf({ ...line, world: null }), image };
 }
 
 /** A server that answered with a problem, in its own words. */
@@ -108,12 +111,19 @@ export class ServerSource implements Source {
     for await (const line of lines) yield momentOf(line);
   }
 
+  async *open(files: File[]): AsyncGenerator<Opened> {
+    const parts = JSON.stringify(files.map(({ name, size }) => [name, size]));
+    const sent = new Blob(files, { type: "application/octet-stream" });
+    yield* this.lines<Opened>(`api/patient?${new URLSearchParams({ files: parts })}`, sent, new AbortController().signal);
+  }
+
   private async fetched(path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = {};
     if (this.token !== null) headers["Authorization"] = `Bearer ${this.token}`;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    const raw = body instanceof Blob;
+    if (body !== undefined) headers["Content-Type"] = raw ? body.type : "application/json";
     const init: RequestInit = { method: body === undefined ? "GET" : "POST", headers };
-    if (body !== undefined) init.body = JSON.stringify(body);
+    if (body !== undefined) init.body = raw ? body : JSON.stringify(body);
     if (signal !== undefined) init.signal = signal;
     const response = await reached(fetch(path, init), signal);
     if (response.ok) return response;
@@ -197,6 +207,9 @@ export class FrozenSource implements Source {
   strip = (): Promise<Blob> => Promise.reject(new Problem("a saved page draws no strip"));
   report = (): Promise<Blob> => Promise.reject(new Problem("a saved page holds no report"));
   volume = (): Promise<Blob> => Promise.reject(new Problem("a saved page writes no NIfTI"));
+  open = (): AsyncGenerator<Opened> => {
+    throw new Problem("a saved page opens no files");
+  };
 
   async *images(choice: Choice): AsyncGenerator<PaintedImage> {
     for (const line of this.looking(this.frozen.images, choice) ?? []) yield imageOf(line);

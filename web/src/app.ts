@@ -1,9 +1,9 @@
 /** The page: what is chosen, who is told, and in which order. */
 
-import { PHASES, Unreachable, type Atlas, type Choice, type Latent, type Scene, type Source } from "./api";
+import { PHASES, Unreachable, type Atlas, type Choice, type Latent, type Opened, type Scene, type Source } from "./api";
 import { bullseye, shade } from "./bullseye";
 import { colourBar } from "./colour-bar";
-import { controls, type Controls } from "./controls";
+import { CROP, controls, type Controls } from "./controls";
 import { el, save } from "./elements";
 import { Latest } from "./latest";
 import { number, percent } from "./format";
@@ -49,6 +49,7 @@ export class App {
       show: (show) => this.decide({ show }),
       layout: (layout) => this.decide({ layout }),
       look: (look) => this.restyle((this.look = look)),
+      open: (files) => void this.open(files),
       against: (versus) => this.decide({ versus }),
       differ: (differing) => this.decide({ differing }),
     });
@@ -69,7 +70,17 @@ export class App {
     this.keys();
     addEventListener("popstate", () => void this.restore(this.asked()));
     await this.restore(this.state);
+    this.tellOfOpened();
     document.body.dataset["ready"] = "true";
+  }
+
+  /** What the models make of a patient who was opened just now. */
+  private tellOfOpened(): void {
+    const said = sessionStorage.getItem("opened");
+    if (said === null) return;
+    sessionStorage.removeItem("opened");
+    this.remark.textContent = said;
+    this.remark.hidden = false;
   }
 
   /** What the address asks for, as far as it can be shown, over what the page opens with. */
@@ -79,11 +90,16 @@ export class App {
       seed: 0, version: 1, severity: MILD, slices: "32", styles: "slice", field: "heart", shift: [],
     };
     const { choice, ...rest } = read();
-    const wanted = { ...plain, ...Object.values(this.atlas.hearts)[0], ...choice };
+    const wanted = this.fitting({ ...plain, ...Object.values(this.atlas.hearts)[0], ...choice });
     const nearest = this.source.nearest(wanted);
     this.tellWhatIsMissing(choice ?? {}, nearest);
     const state: State = { show: "ED", layout: "all", tab: TABS[0], versus: ALONE, differing: false, ...rest, choice: nearest };
     return state.versus in comparisons(this.atlas, this.source.live) ? state : { ...state, versus: ALONE };
+  }
+
+  /** Only a patient whose whole image is there has a full field. */
+  private fitting(choice: Choice): Choice {
+    return choice.field === "heart" || this.atlas.scanned.includes(choice.source) ? choice : { ...choice, ...CROP };
   }
 
   /** A saved page holds one heart: a link to another must not show its name over this one. */
@@ -150,7 +166,7 @@ export class App {
   }
 
   private async choose(change: Partial<Choice>, how: How = "done"): Promise<void> {
-    this.state = { ...this.state, choice: this.source.nearest({ ...this.state.choice, ...change }) };
+    this.state = { ...this.state, choice: this.source.nearest(this.fitting({ ...this.state.choice, ...change })) };
     this.remark.hidden = true;
     write(this.state, how);
     await this.load();
@@ -303,6 +319,25 @@ export class App {
       const pane = event.target === this.second?.view.canvas ? this.second : this.first;
       pane.view.step(...step);
     }, { capture: true });
+  }
+
+  /** Opens a patient's files; then the page is loaded anew, with the patient among the sources. */
+  private async open(files: File[]): Promise<void> {
+    this.problem.hidden = true;
+    try {
+      let last: Opened | null = null;
+      for await (const line of this.source.open(files)) {
+        last = line;
+        this.status.textContent = line.of > 0 ? `Opening: ${line.words}, ${percent(line.done / line.of)}` : "";
+      }
+      if (!last?.patient) return this.complain(last?.words ?? "nothing came of it");
+      sessionStorage.setItem("opened", last.said.join(" · "));
+      this.state = { ...this.state, choice: { ...this.state.choice, ...CROP, source: last.patient } };
+      write(this.state, "done");
+      location.reload();
+    } catch (error) {
+      this.failed(error as Error);
+    }
   }
 
   private snapshot(): void {

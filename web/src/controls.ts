@@ -14,11 +14,16 @@ export interface Wishes {
   show(show: Show): void;
   layout(layout: Layout): void;
   look(look: Window): void;
+  open(files: File[]): void;
   against(kind: string): void;
   differ(on: boolean): void;
 }
 
 type Window = Omit<Look, "layout">;
+
+/** The patient's whole field of view has the scan's own slices. */
+const WHOLE = { field: "full", slices: "native" } as const;
+export const CROP = { field: "heart", slices: "32" } as const;
 
 export interface Controls {
   panel: HTMLElement;
@@ -97,6 +102,14 @@ function heartControls(atlas: Atlas, from: Source, first: Choice, wishes: Wishes
     shown.value = percent(choice.severity);
   };
   follow(first);
+  const files = el("input", {
+    type: "file", multiple: true, accept: ".nii,.gz,.cfg", hidden: true, "aria-label": "NIfTI files of a patient",
+    change: () => files.files?.length && wishes.open([...files.files]),
+  });
+  const open = el("button", {
+    type: "button", click: () => files.click(),
+    title: "An image with its labels (NAME.nii.gz and NAME_gt.nii.gz), or a cine alone, which is then labelled. Nothing is stored.",
+  }, "Open a scan…");
   const given = Object.keys(atlas.hearts);
   const opened = given.length
     ? select("From the synthesis", { "": "choose a heart", ...named(given) }, "", (name) => name && wishes.choose(atlas.hearts[name]!))[0]
@@ -107,6 +120,7 @@ function heartControls(atlas: Atlas, from: Source, first: Choice, wishes: Wishes
     el("legend", {}, "Heart"),
     opened,
     sourceField,
+    live ? el("div", { class: "row" }, open, files) : null,
     targetField,
     el("div", { class: "severity" }, field("Severity", severity, shown),
       el("div", { class: "ends", id: "severity-ends" }, el("span", {}, "healthy"), play, el("span", {}, "diseased")),
@@ -137,17 +151,22 @@ function viewControls(atlas: Atlas, first: Window, wishes: Wishes): Part {
     const half = width.valueAsNumber / 2;
     change({ window: [level.valueAsNumber - half, level.valueAsNumber + half] });
   };
+  const whole = el("input", { type: "checkbox", change: () => wishes.choose(whole.checked ? WHOLE : CROP) });
+  const wholeLabel = el("label", { class: "check", title: "The heart in the patient's own image, with the world's directions" }, whole, "the whole image");
   const element = el(
     "fieldset",
     {},
     el("legend", {}, "View"),
     el("div", { class: "phases", role: "radiogroup", "aria-label": "Phase" }, ...phases),
+    wholeLabel,
     layoutField,
     field("Label opacity", opacity),
     ...(atlas.images ? [field("Window width", width), field("Window level", level)] : []),
   );
   const follow = (state: State): void => {
     layout.value = state.layout;
+    whole.checked = state.choice.field === "full";
+    wholeLabel.hidden = !atlas.scanned.includes(state.choice.source);
     radios.forEach(({ show, radio }) => (radio.checked = show === state.show));
   };
   return { element, follow };

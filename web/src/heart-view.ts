@@ -169,7 +169,7 @@ export class HeartView {
       const [left, top, width, height] = leftTopWidthHeight.map((pixels) => pixels / ratio);
       return { view: axCorSag, left: left!, top: top!, width: width!, height: height!, mm: Math.abs(fovMM[0]!) };
     });
-    this.over.replaceChildren(...marks(tiles, slice, slices));
+    this.over.replaceChildren(...marks(tiles, slice, slices, this.drawn.world));
   }
 
   private dress(): void {

@@ -15,12 +15,15 @@ export function measures(atlas: Atlas, choice: Choice, scene: Scene, parent: Sce
       el("th", { scope: "row" }, measure.name),
       el("td", { "data-measure": measure.key }, `${number(value)} ${measure.unit}`),
     ];
+    if (scene.scan !== null) cells.push(el("td", { class: "scan", title: "measured on the scan's own labels" }, number(scene.scan[measure.key])));
     if (other !== null) cells.push(el("td", { class: "other" }, number(other.measures[measure.key])));
     const groups = clouds(atlas, choice, measure.key);
     const picture = groups.length ? distribution(measure, groups, healthy, value, atlas.reference_hearts) : null;
     return el("tr", {}, ...cells, el("td", { class: "picture" }, picture));
   });
-  return el("table", { class: "measures" }, el("tbody", {}, ...rows));
+  const heads = ["", "this heart", ...(scene.scan ? ["the scan"] : []), ...(other ? ["the other"] : []), ""];
+  const head = el("thead", {}, el("tr", {}, ...heads.map((words) => (words ? el("th", { scope: "col" }, words) : el("td", {})))));
+  return el("table", { class: "measures" }, head, el("tbody", {}, ...rows));
 }
 
 function clouds(atlas: Atlas, choice: Choice, key: string): Cloud[] {

@@ -104,6 +104,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/patient": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Patient
+         * @description Opens NIfTI files of a patient: JSON lines of how far it is; the last names the source to choose.
+         *
+         *     The body holds the files one after the other; ``files`` is a JSON list of [name, bytes]. They are not stored.
+         */
+        post: operations["patient_api_patient_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/recipe": {
         parameters: {
             query?: never;
@@ -216,6 +238,7 @@ export interface components {
          *         healthy: the group of the parents.
          *         samplers: what each draws from, the default one first.
          *         hearts: hearts of the synthesis that was opened, by name.
+         *         scanned: sources whose whole images are there, which hearts can be set into.
          *         structures: of the labels, in the order of their codes; ``centre`` is the code of the one that views begin at.
          *         reference: the reference hearts' measures by group; ``reference_hearts`` what these hearts are.
          *         checks: by the failure that each looks for.
@@ -264,6 +287,8 @@ export interface components {
             samplers: {
                 [key: string]: string;
             };
+            /** Scanned */
+            scanned: string[];
             /** Size */
             size: number;
             /** Smooth */
@@ -462,6 +487,30 @@ export interface components {
             unit: string;
         };
         /**
+         * OpenedLine
+         * @description How far the opening of files has come; the last line names the patient.
+         *
+         *     Attributes:
+         *         done, of: steps.
+         *         patient: source to choose.
+         *         said: what the models make of the patient, and what was doubted.
+         */
+        OpenedLine: {
+            /** Done */
+            done: number;
+            /** Of */
+            of: number;
+            /** Patient */
+            patient?: string | null;
+            /**
+             * Said
+             * @default []
+             */
+            said: string[];
+            /** Words */
+            words: string;
+        };
+        /**
          * PaintedPhase
          * @description One line of the image stream: uint8 in (slice, x, y) order; 0 and 255 are -1 and 1.
          */
@@ -497,6 +546,9 @@ export interface components {
         /**
          * PhaseLabels
          * @description One phase's labels, uint8 in (slice, x, y) order.
+         *
+         *     Attributes:
+         *         world: along x, y and slices, of a patient's whole field of view; None of a crop in the heart's axes.
          */
         PhaseLabels: {
             /** Labels */
@@ -513,6 +565,21 @@ export interface components {
                 number,
                 number
             ];
+            /** World */
+            world: [
+                [
+                    string,
+                    string
+                ],
+                [
+                    string,
+                    string
+                ],
+                [
+                    string,
+                    string
+                ]
+            ] | null;
         };
         /** Phases[PhaseFacts] */
         Phases_PhaseFacts_: {
@@ -551,6 +618,7 @@ export interface components {
          *
          *     Attributes:
          *         place: where it lies on the latent map.
+         *         scan: the measures of the patient's own labels, where the parent is a patient.
          */
         SceneFacts: {
             choice: components["schemas"]["Choice"];
@@ -568,6 +636,10 @@ export interface components {
                 number,
                 number
             ];
+            /** Scan */
+            scan: {
+                [key: string]: number | null;
+            } | null;
             /** Smooth */
             smooth: {
                 [key: string]: number | null;
@@ -786,6 +858,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LatentFacts"];
+                };
+            };
+        };
+    };
+    patient_api_patient_post: {
+        parameters: {
+            query: {
+                files: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedLine"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

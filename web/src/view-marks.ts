@@ -2,6 +2,8 @@
 
 import { el } from "./elements";
 
+import type { World } from "./volumes";
+
 /** A drawn view: which one, where on the canvas in CSS pixels, and the width that it shows in mm. */
 export interface Tile {
   view: number;
@@ -12,7 +14,7 @@ export interface Tile {
   mm: number;
 }
 
-type Sides = { name: string; left: string; right: string; top: string; bottom: string };
+export type Sides = { name: string; left: string; right: string; top: string; bottom: string };
 const SCALE_MM = 20;
 
 /** By NiiVue's number of the view. */
@@ -22,10 +24,17 @@ const VIEWS: Record<number, Sides> = {
   2: { name: "Long axis, anterior to inferior", left: "anterior", right: "inferior", top: "base", bottom: "apex" },
 };
 
-export function marks(tiles: Tile[], slice: number, slices: number): HTMLElement[] {
+/** The sides by the world's directions, where the volume is a patient's whole image. */
+export function inWorld(view: number, sides: Sides, [x, y]: World): Sides {
+  const [across, down] = view === 2 ? [y, null] : [x, view === 0 ? y : null];
+  return { ...sides, left: across[0], right: across[1], ...(down && { top: down[0], bottom: down[1] }) };
+}
+
+export function marks(tiles: Tile[], slice: number, slices: number, world: World | null): HTMLElement[] {
   return tiles.flatMap(({ view, left, top, width, height, mm }) => {
-    const sides = VIEWS[view];
-    if (sides === undefined) return [];
+    const known = VIEWS[view];
+    if (known === undefined) return [];
+    const sides = world === null ? known : inWorld(view, known, world);
     const { name, ...edges } = sides;
     const where = `left:${left}px;top:${top}px;width:${width}px;height:${height}px`;
     const words = view === 0 ? `${name}, slice ${slice} of ${slices} from the base` : name;

@@ -9,7 +9,12 @@ export interface Slices {
   shape: Triple;
   spacing_mm: Triple;
   values: Uint8Array;
+  /** World directions at both ends of x, y and slices, of a whole image; null of a crop in the heart's own axes. */
+  world: World | null;
 }
+
+type Ends = [string, string];
+export type World = [Ends, Ends, Ends];
 
 /** Bytes of gzipped base64. */
 export async function unpacked(text: string): Promise<Uint8Array> {

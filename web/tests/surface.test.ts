@@ -14,7 +14,7 @@ function boxOf([x0, x1]: [number, number], [y0, y1]: [number, number], [k0, k1]:
       for (let y = y0; y <= y1; y++) values[(k * COLUMNS + x) * ROWS + y] = 2;
     }
   }
-  return { shape: [SLICES, COLUMNS, ROWS], spacing_mm: SPACING, values };
+  return { shape: [SLICES, COLUMNS, ROWS], spacing_mm: SPACING, world: null, values };
 }
 
 function corners({ points, triangles }: Surface): [number, number, number][][] {

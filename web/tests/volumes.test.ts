@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { affine, columnsFirst, nifti, unpacked, type Slices } from "../src/volumes";
 
 /** Two slices of three columns and four rows, each value its place in the (slice, x, y) order. */
-const volume: Slices = { shape: [2, 3, 4], spacing_mm: [1.5, 1.25, 8], values: Uint8Array.from({ length: 24 }, (_, at) => at) };
+const volume: Slices = { shape: [2, 3, 4], spacing_mm: [1.5, 1.25, 8], world: null, values: Uint8Array.from({ length: 24 }, (_, at) => at) };
 
 describe("unpacked", () => {
   test("gives back what was gzipped", async () => {

@@ -114,7 +114,7 @@ def _labelled(chosen: Segmenter, scan: Scan, output: Path, numbers: dict[Phase, 
         return before
     heart = segment_scan(chosen.model, scan, numbers)
     with folder_in_place(folder) as place:
-        _write_volumes(place, heart)
+        write_labelled(place, heart)
         write_preview(place / "preview.png", heart)
         facts = _facts(heart, chosen, wanted)
         facts["made"] = {path.name: digest(path) for path in sorted(place.iterdir())}
@@ -134,7 +134,8 @@ def _finished(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     return facts if whole and facts["source"] == wanted else None
 
 
-def _write_volumes(place: Path, heart: SegmentedHeart) -> None:
+def write_labelled(place: Path, heart: SegmentedHeart) -> None:
+    """Images and labels into a folder: ACDC's layout, or a stack with its label beside it."""
     name, scan = heart.scan.id, heart.scan
     images = {phase: frame.image for phase, frame in heart.frames.items() if frame.image is not None}
     if len(heart.frames) < len(PHASES):

@@ -110,11 +110,15 @@ def make_ready(run: Path, cohort: Path, scans: Path) -> Path:
     with folder_in_place(run / READY) as place:
         save_model(place, "field_segmenter", model, half=True, settings=settings)
         used = load_field_segmenter(place)
-        signs, dice = zip(*_tried(used, Path(scans), aside), strict=True) if aside else ((), ())
-        if len(signs) >= _LEAST:
-            write_json(place / QUALITY, fitted(signs, dice, len(aside)).model_dump(), seal=True)
+        tried = list(_tried(used, Path(scans), aside))
+        if len(tried) >= _LEAST:
+            fit = fitted([signs for signs, _ in tried], [dice for _, dice in tried], len(aside))
+            write_json(place / QUALITY, fit.model_dump(), seal=True)
         else:
-            _log.warning("too few patients were set aside to say how sure labels are; raise calibration with --config")
+            _log.warning(
+                f"hearts were found in {len(tried)} scans that were set aside, too few to say how sure labels are: "
+                "train longer, or set more aside (calibration, with --config)"
+            )
     _log.info(f"ready to use: {run / READY}")
     return run / READY
 

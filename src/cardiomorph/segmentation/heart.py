@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,29 @@ class SegmentedHeart:
         return found
 
 
+@dataclass(frozen=True)
+class Step:
+    """What is being done now, and how much is done of all."""
+
+    words: str
+    done: int
+    of: int
+
+
 def segment_scan(
     model: FieldSegmenter, scan: Scan, numbers: Mapping[Phase, int | None] | None = None
 ) -> SegmentedHeart:
-    """Labels a scan.
+    """Labels a scan. Arguments and errors as of `segmenting`."""
+    for found in segmenting(model, scan, numbers):
+        if isinstance(found, SegmentedHeart):
+            return found
+    raise AssertionError("the last that is found is the heart")
+
+
+def segmenting(
+    model: FieldSegmenter, scan: Scan, numbers: Mapping[Phase, int | None] | None = None
+) -> Iterator[Step | SegmentedHeart]:
+    """Labels a scan step by step; the heart comes last.
 
     Args:
         numbers: frames of ED and ES in a cine, counted from 1, where they are known.
@@ -82,15 +101,52 @@ def segment_scan(
         CardiomorphError: unreadable files, no picture, no heart in it, or a cine in which nothing beats.
     """
     told: dict[Phase, int] = {phase: number for phase, number in (numbers or {}).items() if number is not None}
-    images, chosen, curve, count = _phases(model, scan, told)
+    curve: list[float] = []
+    yield Step("reading", 0, 1)
+    if scan.numbers:
+        images = {phase: (read_nifti(file), file) for phase, file in zip(scan.numbers, scan.files, strict=True)}
+        chosen, count = dict(scan.numbers), scan.n_frames
+    else:
+        (file,) = scan.files
+        series = read_series(file)
+        _check_told(told, len(series), file)
+        chosen, count = {"ED": 1}, len(series)
+        if count > 1:
+            if len(told) < len(PHASES):
+                for volume_ml in lv_curve_ml(model, series, file):
+                    curve.append(volume_ml)
+                    yield Step("looking for ED and ES", len(curve), count + 2)
+            chosen = _chosen(curve, told, file)
+        images = {phase: (series[n - 1], file) for phase, n in chosen.items()}
     found: dict[Phase, Frame] = {}
     signs: dict[Phase, Signs] = {}
     for phase, (image, where) in images.items():
+        yield Step(f"labelling {phase}", len(curve) + len(found), len(curve) + len(images))
         found[phase], signs[phase] = segment_volume(model, image, where)
     subject = Subject(scan.id, scan.group, found, scan.height_cm, scan.weight_kg)
     for reason in refusals(subject, partial=True):
         raise CardiomorphError(f"what was found is no heart: {reason}", where=scan.files[0], fix=_NO_HEART)
-    return SegmentedHeart(scan, found, chosen, count, signs, curve, tuple(dict.fromkeys(doubts(subject))))
+    yield SegmentedHeart(scan, found, chosen, count, signs, curve, tuple(dict.fromkeys(doubts(subject))))
+
+
+def _check_told(told: Mapping[Phase, int], count: int, file: Path) -> None:
+    for phase, number in told.items():
+        if not 1 <= number <= count:
+            raise CardiomorphError(f"has {count} frames; frame {number} was named as {phase}", where=file)
+    if len(set(told.values())) < len(told):
+        raise CardiomorphError("ED and ES are one frame", where=file, fix="Name two, with --ed and --es")
+
+
+def _chosen(curve: Sequence[float], told: Mapping[Phase, int], file: Path) -> dict[Phase, int]:
+    """Frames of ED and ES, from 1: as told, or of the largest and smallest LV."""
+    found = dict(told)
+    if len(told) < len(PHASES):
+        try:
+            first, last = find_phases(curve)
+        except CardiomorphError as error:
+            raise CardiomorphError(str(error), where=file, fix="Name ED and ES with --ed and --es") from error
+        found = {"ED": first + 1, "ES": last + 1, **told}
+    return {phase: found[phase] for phase in PHASES}
 
 
 def segment_volume(model: FieldSegmenter, image: Volume, where: Path) -> tuple[Frame, Signs]:
@@ -112,38 +168,8 @@ def segment_volume(model: FieldSegmenter, image: Volume, where: Path) -> tuple[F
     return Frame(label, image), signs_of(labelling, kept, label)
 
 
-def _phases(
-    model: FieldSegmenter, scan: Scan, told: dict[Phase, int]
-) -> tuple[dict[Phase, tuple[Volume, Path]], dict[Phase, int], Sequence[float], int]:
-    """Images by phase with their files, their numbers in the scan from 1, a volume curve, and how many frames."""
-    if scan.numbers:
-        images = {phase: (read_nifti(file), file) for phase, file in zip(scan.numbers, scan.files, strict=True)}
-        return images, dict(scan.numbers), (), scan.n_frames
-    (file,) = scan.files
-    series = read_series(file)
-    for phase, number in told.items():
-        if not 1 <= number <= len(series):
-            raise CardiomorphError(f"has {len(series)} frames; frame {number} was named as {phase}", where=file)
-    if len(set(told.values())) < len(told):
-        raise CardiomorphError("ED and ES are one frame", where=file, fix="Name two, with --ed and --es")
-    if len(series) == 1:
-        return {"ED": (series[0], file)}, {"ED": 1}, (), 1
-    curve: Sequence[float] = ()
-    chosen = told
-    if len(told) < len(PHASES):
-        curve = lv_curve_ml(model, series, file)
-        try:
-            first, last = find_phases(curve)
-        except CardiomorphError as error:
-            raise CardiomorphError(str(error), where=file, fix="Name ED and ES with --ed and --es") from error
-        found: dict[Phase, int] = {"ED": first + 1, "ES": last + 1}
-        chosen = found | told
-    ordered: dict[Phase, int] = {phase: chosen[phase] for phase in PHASES}
-    return {phase: (series[n - 1], file) for phase, n in ordered.items()}, ordered, curve, len(series)
-
-
-def lv_curve_ml(model: FieldSegmenter, series: Sequence[Volume], where: Path) -> list[float]:
-    """Volume of the LV cavity in every frame of a cine, at one look each, in mL.
+def lv_curve_ml(model: FieldSegmenter, series: Sequence[Volume], where: Path) -> Iterator[float]:
+    """Volume of the LV cavity in frame after frame of a cine, at one look each, in mL.
 
     Raises:
         CardiomorphError: no picture, or no heart in the first frame.
@@ -153,11 +179,9 @@ def lv_curve_ml(model: FieldSegmenter, series: Sequence[Volume], where: Path) ->
     window = find_heart(model, stacks[0], spacing)
     if window is None:
         raise CardiomorphError("no heart was found in its first frame", where=where, fix=_NO_HEART)
-    curve = []
     for volume, stack in zip(series, stacks, strict=True):
         label = cleaned(label_stack(model, stack, window, ways=_ONCE).label)
-        curve.append(float((label == Label.LV).sum()) * volume.voxel_ml)
-    return curve
+        yield float((label == Label.LV).sum()) * volume.voxel_ml
 
 
 def _stack(image: Volume, where: Path) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.anatomy import STRUCTURES, Label, Phase
 from cardiomorph.evaluation.validity import volume_failures
-from cardiomorph.files import read_json, validated
+from cardiomorph.files import read_record, validated
 from cardiomorph.segmentation.stack import Labelling
 from cardiomorph.volume import Volume
 
@@ -65,7 +65,7 @@ def _name(structure: Label) -> str:
 class Calibration(BaseModel):
     """The fit: by structure, weights of the signs, and the 90 % range of log(true error / predicted error)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     weights: dict[str, list[Finite]]
     spread: dict[str, tuple[Finite, Finite]]
@@ -111,7 +111,7 @@ def fitted(signs: Sequence[Signs], dice: Sequence[Mapping[str, float]], subjects
 def read_calibration(folder: Path) -> Calibration | None:
     """The calibration that lies beside a segmenter; None where it was never calibrated."""
     path = folder / QUALITY
-    return validated(Calibration, read_json(path), path) if path.is_file() else None
+    return validated(Calibration, read_record(path), path) if path.is_file() else None
 
 
 def verdict(predicted: Mapping[str, float]) -> str:

@@ -108,12 +108,12 @@ def volumes_of(
     """
     label = placed(drawn, phase, labels, "label")
     image = None if painted is None else placed(drawn, phase, painted, "image")
-    if drawn.job.field == "full" and image is not None:
-        return _in_full_field(drawn, phase, label, image)
-    return label, image
+    return _in_full_field(drawn, phase, label, image) if drawn.job.field == "full" else (label, image)
 
 
-def _in_full_field(drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volume) -> tuple[Volume, Volume]:
+def _in_full_field(
+    drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volume | None
+) -> tuple[Volume, Volume | None]:
     """Label and image on the source's grid, set into the source's image; what reaches beyond its slices is cut off.
 
     Raises:
@@ -126,18 +126,18 @@ def _in_full_field(drawn: DrawnHeart, phase: Phase, label: Volume, painted: Volu
         )
     scan, turned = drawn.parent.scan[phase], drawn.parent.geometry.apex_first
     # Base first: the grid has grown at the apex, whichever end of the file that is.
-    label, painted = (volume.turned() if turned else volume for volume in (label, painted))
+    label = label.turned() if turned else label
     count = scan.label.n_slices
     if (lost := int((label.array[..., count:] > 0).any(axis=(0, 1)).sum())) > 0:
         _log.warning(
             f"{drawn.job.name}: {phase} is {lost} slice{'s' if lost > 1 else ''} longer than the scan, and cut there"
         )
     kept = label.with_array(np.ascontiguousarray(label.array[..., :count]))
-    rng = drawn.job.noise_rng(phase)
-    image = set_into(scan, kept.array, painted.array[..., :count].astype(np.float32), rng)
-    volumes = kept, kept.with_array(image)
-    label, painted = (volume.turned() if turned else volume for volume in volumes)
-    return label, painted
+    if painted is None:
+        return kept.turned() if turned else kept, None
+    picture = (painted.turned() if turned else painted).array[..., :count].astype(np.float32)
+    image = kept.with_array(set_into(scan, kept.array, picture, drawn.job.noise_rng(phase)))
+    return (kept.turned(), image.turned()) if turned else (kept, image)
 
 
 def _codes_on_grid(drawn: DrawnHeart, phase: Phase) -> NDArray[np.float64]:

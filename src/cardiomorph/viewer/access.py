@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cardiomorph.viewer.opened import MAX_BYTES
+
 MAX_BODY_BYTES = 64 * 2**10
 """A choice takes some hundred bytes."""
+LARGER: Final[dict[str, int]] = {"/api/patient": MAX_BYTES}
+"""By path, bytes of bodies that hold more than a choice."""
 _DATA = "/api/"
 # What a browser says of a request's origin; "none" is an address that a person typed.
 _OWN = ("same-origin", "none", None)
@@ -19,7 +24,7 @@ _OWN = ("same-origin", "none", None)
 class AccessControl:
     """ASGI middleware before everything that serves data.
 
-    Refuses requests of other sites' pages (403), those without the token (401), and bodies of more than 64 kB (413),
+    Refuses requests of other sites' pages (403), those without the token (401), and bodies larger than allowed (413),
     whether or not their length is told beforehand.
     """
 
@@ -31,7 +36,8 @@ class AccessControl:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers)
+        most = LARGER.get(scope["path"], MAX_BODY_BYTES)
+        refusal = self._refusal(headers, most)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -41,22 +47,22 @@ class AccessControl:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY_BYTES:
+            if taken > most:
                 # Its length was not told; nobody reads on.
                 raise ClientDisconnect
             return message
 
         await self.app(scope, bounded, send)
 
-    def _refusal(self, headers: Headers) -> JSONResponse | None:
+    def _refusal(self, headers: Headers, most: int) -> JSONResponse | None:
         if headers.get("sec-fetch-site") not in _OWN:
             return _said(403, "this server answers its own page only")
         given = headers.get("authorization", "").removeprefix("Bearer ")
         if self.token is not None and not secrets.compare_digest(given.encode(), self.token.encode()):
             return _said(401, "this server asks for its token", {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-            return _said(413, f"a request has at most {MAX_BODY_BYTES} bytes")
+        if not length.isdecimal() or int(length) > most:
+            return _said(413, f"a request has at most {most} bytes")
         return None
 
 

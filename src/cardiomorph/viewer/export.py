@@ -45,11 +45,11 @@ def frozen_page(
         # A parent is the same on its way to any disease.
         look = key if choice.severity else HEALTHY
         if look not in images:
-            labels[look] = shape_facts(choice, scene).phases.model_dump()
+            labels[look] = shape_facts(session, choice).phases.model_dump()
             images[look] = [painted_phase(p, _coarse(image)).model_dump() for p, image in session.images(choice)]
             beats[look] = [beat_line(moment).model_dump() for moment in session.beat(choice, images=False)]
     sampler = choices[0].sampler
-    there = {"sources": [source], "targets": targets, "samplers": {sampler: facts.samplers[sampler]}}
+    there = {"sources": [source], "scanned": [], "targets": targets, "samplers": {sampler: facts.samplers[sampler]}}
     return _single_file(
         {
             "atlas": facts.model_dump() | there,

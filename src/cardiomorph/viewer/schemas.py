@@ -79,6 +79,7 @@ class AtlasFacts(BaseModel):
         healthy: the group of the parents.
         samplers: what each draws from, the default one first.
         hearts: hearts of the synthesis that was opened, by name.
+        scanned: sources whose whole images are there, which hearts can be set into.
         structures: of the labels, in the order of their codes; ``centre`` is the code of the one that views begin at.
         reference: the reference hearts' measures by group; ``reference_hearts`` what these hearts are.
         checks: by the failure that each looks for.
@@ -90,6 +91,7 @@ class AtlasFacts(BaseModel):
     groups: dict[str, GroupFacts]
     targets: list[str]
     sources: list[str]
+    scanned: list[str]
     samplers: dict[str, str]
     hearts: dict[str, Choice]
     latent_sd: list[float]
@@ -114,12 +116,21 @@ class Phases(BaseModel, Generic[T]):
     ES: T
 
 
+Ends = tuple[str, str]
+"""World directions at the first voxel's side and at the last one's, in letters of R, L, A, P, S and I."""
+
+
 class PhaseLabels(BaseModel):
-    """One phase's labels, uint8 in (slice, x, y) order."""
+    """One phase's labels, uint8 in (slice, x, y) order.
+
+    Attributes:
+        world: along x, y and slices, of a patient's whole field of view; None of a crop in the heart's axes.
+    """
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     labels: str
+    world: tuple[Ends, Ends, Ends] | None
 
 
 class ShapeFacts(BaseModel):
@@ -142,6 +153,7 @@ class SceneFacts(BaseModel):
 
     Attributes:
         place: where it lies on the latent map.
+        scan: the measures of the patient's own labels, where the parent is a patient.
     """
 
     choice: Choice
@@ -150,6 +162,7 @@ class SceneFacts(BaseModel):
     smooth: dict[str, float | None]
     failures: dict[str, bool]
     place: Point
+    scan: dict[str, float | None] | None
 
 
 class PaintedPhase(BaseModel):
@@ -214,6 +227,7 @@ def atlas_facts(session: Session, hearts: Mapping[str, Choice], *, report: bool)
         groups={g: GroupFacts(name=GROUP_NAMES[g], colour=GROUP_COLOURS[g], n=n) for g, n in counts.items()},
         targets=[group for group in DISEASES if group in atlas.groups],
         sources=[*session.sources, *(virtual_name(number + 1) for number in range(VIRTUAL_PARENTS))],
+        scanned=session.scanned,
         samplers={name: wording.SAMPLERS.get(name, "") for name in SAMPLERS},
         hearts=dict(hearts),
         latent_sd=atlas.diagnostics.latent.sd_of_means,
@@ -259,14 +273,26 @@ def _of_patients(atlas: Atlas) -> bool | None:
     return read_record(path).get("patients") if path.is_file() else None
 
 
-def shape_facts(choice: Choice, shape: Shape) -> ShapeFacts:
-    """Labels as they go over the wire."""
+def shape_facts(session: Session, choice: Choice) -> ShapeFacts:
+    """Labels as they go over the wire. Raises `CardiomorphError` where there is no such heart."""
+    if choice.field == "full":
+        return ShapeFacts(
+            choice=choice, phases=Phases(ED=_whole(session, choice, "ED"), ES=_whole(session, choice, "ES"))
+        )
+    shape = session.shape(choice)
     return ShapeFacts(choice=choice, phases=Phases(ED=_labels(shape, "ED"), ES=_labels(shape, "ES")))
 
 
 def _labels(shape: Shape, phase: Phase) -> PhaseLabels:
     labels = shape.labels[phase]
-    return PhaseLabels(shape=_size(labels), spacing_mm=shape.spacing_mm(phase), labels=packed(labels))
+    return PhaseLabels(shape=_size(labels), spacing_mm=shape.spacing_mm(phase), labels=packed(labels), world=None)
+
+
+def _whole(session: Session, choice: Choice, phase: Phase) -> PhaseLabels:
+    found = session.on_stage(choice, phase, "label")
+    assert found is not None, "there are always labels"
+    array = found.array
+    return PhaseLabels(shape=_size(array), spacing_mm=found.spacing_mm, labels=packed(array), world=found.world)
 
 
 def _size(array: NDArray[np.generic]) -> tuple[int, int, int]:
@@ -288,6 +314,7 @@ def scene_facts(session: Session, choice: Choice, scene: Scene) -> SceneFacts:
         smooth=dict(scene.smooth),
         failures=dict(scene.failures),
         place=session.map.place(scene.drawn.trajectory),
+        scan=session.scan_measures(choice.source),
     )
 
 
@@ -305,6 +332,11 @@ def _stroke_volume_balance(measures: Measures) -> float | None:
 def painted_phase(phase: Phase, image: NDArray[np.float32]) -> PaintedPhase:
     """A painted phase as it goes over the wire."""
     return PaintedPhase(phase=phase, shape=_size(image), image=packed(grey(image)))
+
+
+def painted_whole(phase: Phase, image: NDArray[np.uint8]) -> PaintedPhase:
+    """A phase in a patient's whole image as it goes over the wire."""
+    return PaintedPhase(phase=phase, shape=_size(image), image=packed(image))
 
 
 def beat_line(frame: BeatFrame) -> BeatLine:

@@ -15,14 +15,15 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from cardiomorph.anatomy import Phase
+from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.viewer.access import AccessControl
 from cardiomorph.viewer.headers import SafeHeaders
 from cardiomorph.viewer.job_queue import Busy, Gone, JobQueue
+from cardiomorph.viewer.opened import OpenedLine, files_of, opening
 from cardiomorph.viewer.page_files import PAGE, PageFiles
 from cardiomorph.viewer.recipe import Recipe, recipe
 from cardiomorph.viewer.schemas import (
@@ -36,6 +37,7 @@ from cardiomorph.viewer.schemas import (
     beat_line,
     latent_facts,
     painted_phase,
+    painted_whole,
     scene_facts,
     shape_facts,
 )
@@ -70,7 +72,12 @@ def create_app(
     _add_answers_to_errors(app)
     # The token was asked for already; this tells the API's description that one is needed.
     guarded, queue = [Depends(HTTPBearer(auto_error=False))] if token else [], JobQueue()
-    for router in (_facts(session, hearts or {}, report), _hearts(session, queue), _files(session, queue)):
+    for router in (
+        _facts(session, hearts or {}, report),
+        _hearts(session, queue),
+        _patients(session, queue),
+        _files(session, queue),
+    ):
         app.include_router(router, prefix="/api", dependencies=guarded)
     _add_pages(app)
     return app
@@ -107,7 +114,7 @@ def _hearts(session: Session, queue: JobQueue) -> APIRouter:
     @router.post("/labels")
     async def labels(choice: Choice, request: Request) -> ShapeFacts:
         """Labels of both phases, as soon as they are there."""
-        return await queue.run(request, lambda: shape_facts(choice, session.shape(choice)))
+        return await queue.run(request, lambda: shape_facts(session, choice))
 
     @router.post("/scene")
     async def scene(choice: Choice, request: Request) -> SceneFacts:
@@ -118,8 +125,7 @@ def _hearts(session: Session, queue: JobQueue) -> APIRouter:
     async def images(choice: Choice, request: Request) -> StreamingResponse:
         """The painted phases, a JSON line each, as soon as each is done."""
         await queue.run(request, lambda: session.shape(choice))
-        lines = (painted_phase(phase, painted) for phase, painted in session.images(choice))
-        return _streamed(queue, request, lines)
+        return _streamed(queue, request, _painted(session, choice))
 
     @router.post("/beat", response_model=BeatLine)
     async def beat(choice: Choice, request: Request, images: bool = False) -> StreamingResponse:
@@ -128,6 +134,59 @@ def _hearts(session: Session, queue: JobQueue) -> APIRouter:
         return _streamed(queue, request, (beat_line(frame) for frame in session.beat(choice, images=images)))
 
     return router
+
+
+def _painted(session: Session, choice: Choice) -> Iterator[PaintedPhase]:
+    if choice.field == "heart":
+        yield from (painted_phase(phase, painted) for phase, painted in session.images(choice))
+        return
+    for phase in PHASES:
+        found = session.on_stage(choice, phase, "image")
+        if found is not None:
+            yield painted_whole(phase, found.array)
+
+
+def _patients(session: Session, queue: JobQueue) -> APIRouter:
+    """What a person opens."""
+    router = APIRouter()
+
+    @router.post(
+        "/patient",
+        response_model=OpenedLine,
+        openapi_extra={"requestBody": {"content": {"application/octet-stream": {}}, "required": True}},
+    )
+    async def patient(files: Annotated[str, Query(max_length=4000)], request: Request) -> StreamingResponse:
+        """Opens NIfTI files of a patient: JSON lines of how far it is; the last names the source to choose.
+
+        The body holds the files one after the other; ``files`` is a JSON list of [name, bytes]. They are not stored.
+        """
+        sent = files_of(_parts(files), await request.body())
+        lines = opening(session, sent)
+        first = await queue.run(request, lambda: next(lines))
+        return _streamed(queue, request, _told(first, lines))
+
+    return router
+
+
+def _parts(text: str) -> list[tuple[str, int]]:
+    try:
+        return TypeAdapter(list[tuple[str, int]]).validate_json(text)
+    except ValidationError as error:
+        raise CardiomorphError("not a list of files: expected [[name, bytes], ...]") from error
+
+
+def _told(first: OpenedLine, rest: Iterator[OpenedLine]) -> Iterator[OpenedLine]:
+    """The lines of an opening; what goes wrong after the first is told in the last, for the answer has begun."""
+    yield first
+    try:
+        yield from rest
+    except CardiomorphError as error:
+        yield OpenedLine(words=_in_words(error), done=0, of=0)
+
+
+def _in_words(raised: CardiomorphError) -> str:
+    """Without the file that it happened with: paths of this machine are nobody's business."""
+    return ". ".join(part for part in (raised.what, raised.fix) if part)
 
 
 def _files(session: Session, queue: JobQueue) -> APIRouter:
@@ -178,8 +237,7 @@ def _add_answers_to_errors(app: FastAPI) -> None:
 
     @app.exception_handler(CardiomorphError)
     def refused(request: Request, raised: CardiomorphError) -> JSONResponse:
-        # Without the file that it happened with: paths of this machine are nobody's business.
-        return JSONResponse({"detail": ". ".join(part for part in (raised.what, raised.fix) if part)}, status_code=422)
+        return JSONResponse({"detail": _in_words(raised)}, status_code=422)
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, raised: RequestValidationError) -> JSONResponse:

@@ -31,10 +31,13 @@ from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_
 from cardiomorph.synthesis.patients import Patient
 from cardiomorph.synthesis.request import FieldOfView, HeartJob
 from cardiomorph.viewer.latent_map import LatentMap
+from cardiomorph.viewer.stage import Staged, staged, turn_of
 from cardiomorph.volume import Volume
 
 T = TypeVar("T")
 BEAT_FRAMES = 7
+_WINDOW = (0.5, 99.5)
+"""Percentiles of a scan that are black and white."""
 
 
 class Choice(BaseModel):
@@ -230,13 +233,48 @@ class Session:
         pixel = between.parent.geometry.spacing_mm
         return BeatFrame(systole, labels, image, (pixel, pixel, between.trajectory.length_mm["ED"] / len(labels)))
 
+    def on_stage(self, choice: Choice, phase: Phase, kind: str) -> Staged | None:
+        """A phase's labels, or its image in 0 to 255, in the patient's whole field of view; None without an image.
+
+        Raises:
+            CardiomorphError: as `shape` does; the parent is no patient with a whole image.
+        """
+        found = self.volume(choice, phase, kind)
+        if found is None:
+            return None
+        parent = self.shape(choice).drawn.parent
+        base_first = found.turned() if parent.geometry.apex_first else found
+        if kind == "image":
+            assert parent.scan is not None, "a full field was asked for"
+            scan = parent.scan[phase].image
+            low, high = np.percentile(found.array if scan is None else scan.array, _WINDOW)
+            grey = np.clip((base_first.array - low) / max(high - low, 1e-6), 0.0, 1.0)
+            base_first = base_first.with_array(np.rint(255.0 * grey).astype(np.uint8))
+        return staged(base_first, turn_of(base_first))
+
+    def scan_measures(self, source: str) -> Measures | None:
+        """What is measured on a patient's own labels; None for other parents."""
+        parent = self.atlas.parents.get(source)
+        if parent is None or parent.scan is None:
+            return None
+        labels = {phase: frame.label for phase, frame in parent.scan.items()}
+        return measure_heart(labels, parent.height_cm, parent.weight_kg)
+
+    @property
+    def scanned(self) -> list[str]:
+        """Parents whose whole images are there."""
+        return [
+            name
+            for name in self.patients
+            if (scan := self.atlas.parents[name].scan) and all(frame.image is not None for frame in scan.values())
+        ]
+
     def volume(self, choice: Choice, phase: Phase, kind: str) -> Volume | None:
         """A phase's label or image volume as `synthesize` would write it; None where the atlas paints no images."""
         shape = self.shape(choice)
-        if kind == "label" and choice.field == "heart":
-            return placed(shape.drawn, phase, shape.labels[phase], "label")
-        label, image = volumes_of(shape.drawn, phase, shape.labels[phase], dict(self.images(choice)).get(phase))
-        return label if kind == "label" else image
+        if kind == "label":
+            return volumes_of(shape.drawn, phase, shape.labels[phase], None)[0]
+        return volumes_of(shape.drawn, phase, shape.labels[phase], dict(self.images(choice)).get(phase))[1]
 
 
 def _kept(cache: LRUCache[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
