@@ -14,9 +14,10 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.files import read_record, validated
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.latent.correlation import kendall_matrix
+from cardiomorph.latent.options import ALL, VIRTUAL
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import decode_labels, morph
-from cardiomorph.latent.virtual import parent_named
+from cardiomorph.latent.virtual import parent_named, virtual_number
 from cardiomorph.report import figures
 from cardiomorph.report.figures import Picture
 from cardiomorph.report.page import Section, collapsible, table
@@ -70,8 +71,9 @@ def draw_section(synth: Path) -> Section:
 
 
 def first_parent(atlas: Atlas, request: SynthesisRequest) -> str:
-    """The heart that the figures show."""
-    return sources_of(request, atlas)[0]
+    """The heart that figures show: the request's first whom the atlas holds, or else one of the atlas's."""
+    known = [s for s in request.sources or () if s in (*atlas.parents, ALL, VIRTUAL) or virtual_number(s) is not None]
+    return sources_of(request.model_copy(update={"sources": tuple(known) or None}), atlas)[0]
 
 
 def _job(atlas: Atlas, request: SynthesisRequest, target: str, **changes: Any) -> HeartJob:

@@ -128,9 +128,13 @@ def _beside_scans(made: Sequence[_Made]) -> list[Comparison]:
     """Medians over hearts and phases of `FieldMeasures`."""
     rows = [field_measures(one.frames[phase], one.scan[phase]) for one in made for phase in PHASES]
     names = [field.name for field in fields(FieldMeasures)]
-    values = {name: float(np.nanmedian([getattr(row, name) for row in rows])) for name in names}
-    count = Comparison(("hearts",), value=float(len(made)))
-    return [count, *(Comparison((name,), value=value) for name, value in values.items())]
+    found = [Comparison(("hearts",), value=float(len(made)))]
+    for name in names:
+        values = np.array([getattr(row, name) for row in rows])
+        known = values[~np.isnan(values)]
+        if len(known):
+            found.append(Comparison((name,), value=float(np.median(known))))
+    return found
 
 
 def _label_match(made: Sequence[_Made], model: FieldSegmenter) -> list[Comparison]:

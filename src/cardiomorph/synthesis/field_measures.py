@@ -46,7 +46,7 @@ def field_measures(made: Frame, source: Frame) -> FieldMeasures:
     ring = seam_ring(heart, source.label.spacing_mm[:2])
     return FieldMeasures(
         untouched=float((new == old).mean()),
-        seam=_ratio(_gradient(new)[ring].mean(), _gradient(old)[ring].mean()),
+        seam=_ratio(_mean(_gradient(new)[ring]), _mean(_gradient(old)[ring])),
         difference=float(np.abs(new - old)[heart].mean() / max(high - low, 1e-9)),
         grain=_ratio(_noise(new, heart), _noise(old, heart)),
         sharpness=_ratio(_sharpness(new, made.label.array > 0), _sharpness(old, source.label.array > 0)),
@@ -77,8 +77,13 @@ def _noise(image: NDArray[np.float64], heart: NDArray[np.bool_]) -> float:
 
 def _sharpness(image: NDArray[np.float64], heart: NDArray[np.bool_]) -> float:
     found = [sharpness(image[..., index], heart[..., index]) for index in range(image.shape[2])]
-    return float(np.mean([value for value in found if value is not None]))
+    return _mean(np.array([value for value in found if value is not None]))
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def _ratio(one: float, other: float) -> float:
+    """NaN where the place is empty, as the ring around labels that fill the slice."""
     return float(one / other) if other > 0 else float("nan")

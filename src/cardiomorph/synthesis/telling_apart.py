@@ -25,9 +25,9 @@ from cardiomorph.models.field_segmenter import standardised
 from cardiomorph.progress import track
 from cardiomorph.synthesis.full_field import SEAM_MM
 
-SIDE_PX = 96
+SIDE_PX = 80
 FOLDS = 5
-_STEPS, _BATCH = 200, 32
+STEPS, _BATCH = 150, 32
 _RESAMPLES = 500
 LEAST_PATIENTS = 4
 
@@ -37,8 +37,8 @@ class Cutout:
     """A slice around a heart.
 
     Attributes:
-        image: (96, 96) intensities.
-        place: (96, 96): 2 on the heart, 1 within a seam's width of it, 0 elsewhere.
+        image: (80, 80) intensities.
+        place: (80, 80): 2 on the heart, 1 within a seam's width of it, 0 elsewhere.
         patient: whose scan it is, or whose scan the heart was set into.
         made: whether a heart was set into it.
     """
@@ -89,8 +89,12 @@ class ToldApart:
     slices: int
 
 
-def tell_apart(cut: Sequence[Cutout], seed: int = 0) -> ToldApart:
-    """Trains and asks the classifier. At least `LEAST_PATIENTS` patients, with and without a made heart, are needed."""
+def tell_apart(cut: Sequence[Cutout], seed: int = 0, steps: int = STEPS) -> ToldApart:
+    """Trains and asks the classifier. At least `LEAST_PATIENTS` patients, with and without a made heart, are needed.
+
+    Args:
+        steps: of the training in each fold.
+    """
     patients = sorted({one.patient for one in cut})
     rng = np.random.default_rng(seed)
     fold_of = {name: int(k) % FOLDS for name, k in zip(patients, rng.permutation(len(patients)), strict=True)}
@@ -100,7 +104,7 @@ def tell_apart(cut: Sequence[Cutout], seed: int = 0) -> ToldApart:
     scores, evidence = np.zeros(len(cut)), torch.zeros(len(cut), SIDE_PX, SIDE_PX)
     for fold in track(sorted(set(fold_of.values())), "telling scans from made hearts"):
         seen, asked = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        network = _trained(images[seen], truth[seen], seed + fold)
+        network = _trained(images[seen], truth[seen], seed + fold, steps)
         with torch.inference_mode():
             maps = network.evidence(images[asked])
         scores[asked] = maps.mean(dim=(1, 2)).numpy()
@@ -127,16 +131,16 @@ class _Network(nn.Module):
         return torch.cat([self.body(part)[:, 0] for part in images.split(64)])
 
 
-def _trained(images: Tensor, truth: Tensor, seed: int) -> _Network:
+def _trained(images: Tensor, truth: Tensor, seed: int, steps: int) -> _Network:
     """As many made as real ones in every batch; turned by quarters and mirrored."""
     torch.manual_seed(seed)
     network = _Network()
     adam = torch.optim.Adam(network.parameters(), 2e-3, weight_decay=1e-3)
     rng = torch.Generator().manual_seed(seed)
     sides = [torch.nonzero(truth == kind)[:, 0] for kind in (0.0, 1.0)]
-    for step in range(_STEPS):
+    for step in range(steps):
         for group in adam.param_groups:
-            group["lr"] = 2e-3 * (1.0 - step / _STEPS)
+            group["lr"] = 2e-3 * (1.0 - step / steps)
         chosen = torch.cat([side[torch.randint(len(side), (_BATCH // 2,), generator=rng)] for side in sides])
         turns = int(torch.randint(8, (), generator=rng))
         batch = torch.rot90(images[chosen], turns % 4, (2, 3))
