@@ -130,15 +130,14 @@ def main() -> None:
         error = np.abs(np.array(predicted) - np.array(true))
         inside = np.mean([flag for _, flags in words for flag in flags])
         print(
-            f"\npredicted and true mean Dice of {len(true)} labelled stacks: mean absolute error {error.mean():.3f}, rank "
-            f"correlation {spearmanr(predicted, true).statistic:.2f}; {inside:.0%} of the true Dice lie in the 90 % range"
+            f"\npredicted and true mean Dice of {len(true)} labelled stacks: mean absolute error {error.mean():.3f}, "
+            f"rank correlation {spearmanr(predicted, true).statistic:.2f}; "
+            f"{inside:.0%} of the true Dice lie in the 90 % range"
         )
         for word in ("good", "doubtful", "poor"):
             mine = [t for t, (w, _) in zip(true, words, strict=True) if w == word]
             if mine:
-                print(
-                    f"{word}: {len(mine)} stacks, true mean Dice {np.mean(mine):.3f} ({min(mine):.3f} to {max(mine):.3f})"
-                )
+                print(f"{word}: {len(mine)} stacks, true Dice {np.mean(mine):.3f} ({min(mine):.3f} to {max(mine):.3f})")
 
 
 if __name__ == "__main__":

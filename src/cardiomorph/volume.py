@@ -65,12 +65,19 @@ class Volume:
 
     def turned(self) -> Volume:
         """The same volume with its slices stored the other way round; every voxel stays where it is in the world."""
+        return self._reversed(2)
+
+    def mirrored(self) -> Volume:
+        """The same volume with its y axis stored the other way round; every voxel stays where it is in the world."""
+        return self._reversed(1)
+
+    def _reversed(self, axis: int) -> Volume:
         affine = self.affine
         if affine is not None:
-            flip = np.diag([1.0, 1.0, -1.0, 1.0])
-            flip[2, 3] = self.n_slices - 1
+            flip = np.eye(4)
+            flip[axis, axis], flip[axis, 3] = -1.0, self.array.shape[axis] - 1
             affine = affine @ flip
-        return replace(self, array=self.array[:, :, ::-1], affine=affine)
+        return replace(self, array=np.flip(self.array, axis), affine=affine)
 
 
 def read_nifti(path: Path) -> Volume:

@@ -15,6 +15,7 @@ from cardiomorph.data.heart_check import base_first
 from cardiomorph.data.heart_frame import standard_affine
 from cardiomorph.data.prepare import PreparationConfig, prepare_subject, to_source_grid
 from cardiomorph.data.subject import Frame
+from cardiomorph.nifti_header import ZOOMS_WIN
 from cardiomorph.volume import Volume
 from conftest import SHAPE, SPACING_MM, analytic_subject, hearts_of
 
@@ -122,3 +123,29 @@ def test_the_door_turns_and_says_so(tmp_path):
     np.testing.assert_allclose(
         centroid(found.frames["ED"].label, Label.LV), centroid(subject.frames["ED"].label, Label.LV)
     )
+
+
+@given(st.integers(0, 100), st.booleans())
+def test_a_scan_stored_as_mirror_images_is_the_same_heart(seed, apex_first):
+    """Scanners' rows run from front to back or back to front; the affine says which, and models see one of the two."""
+    plain = placed(oblique(seed, -1))
+    stored = replace(plain, frames={phase: frame.mirrored() for phase, frame in plain.frames.items()})
+    if apex_first:
+        stored = replace(stored, frames={phase: frame.turned() for phase, frame in stored.frames.items()})
+    prepared, same = prepare_subject(base_first(stored)), prepare_subject(plain)
+    assert prepared.geometry.mirrored
+    for phase in PHASES:
+        np.testing.assert_array_equal(prepared.frames[phase].label, same.frames[phase].label)
+        np.testing.assert_allclose(prepared.frames[phase].image, same.frames[phase].image, atol=1e-5)
+        back = to_source_grid(prepared.frames[phase].label, "label", prepared.geometry, phase)
+        np.testing.assert_allclose(back.affine, stored.frames[phase].label.affine, atol=1e-9)
+
+
+def test_without_an_affine_that_says_so_nothing_is_taken_for_a_mirror_image():
+    for code, doubts in ((0, ()), (1, (ZOOMS_WIN,))):
+        subject = placed(oblique(3, 1))
+        frames = {
+            phase: Frame(*(replace(v, code=code, doubts=doubts) for v in (frame.label, frame.image)))
+            for phase, frame in subject.frames.items()
+        }
+        assert not prepare_subject(replace(subject, frames=frames)).geometry.mirrored

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.data.heart_frame import Point, heart_frame, standard_affine
-from cardiomorph.data.subject import Frame, Subject
+from cardiomorph.data.subject import Frame, Subject, is_placed
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume
 
@@ -79,6 +79,9 @@ class Geometry(BaseModel):
     )
     code: int = Field(0, ge=0, description="NIfTI's code of the affine")
     apex_first: bool = Field(False, description="whether the source stores its slices from apex to base")
+    mirrored: bool = Field(
+        False, description="whether the source's slices, base to apex, are mirror images; here its y runs the other way"
+    )
     spacing_mm: float
     size: int
 
@@ -265,6 +268,9 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
     """
     config = config or PreparationConfig()
     _check_grids(subject)
+    mirrored = config.orientation == "heart" and _is_mirrored(subject)
+    if mirrored:
+        subject = replace(subject, frames={phase: frame.mirrored() for phase, frame in subject.frames.items()})
     label, es_spacing_mm = subject.frames["ED"].label, subject.frames["ES"].label.spacing_mm[2]
     centre_mm, rotation_deg = _crop_frame(subject, config)
     geometry = Geometry(
@@ -278,6 +284,7 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
         affine=_affines(subject),
         code=label.code,
         apex_first=subject.apex_first,
+        mirrored=mirrored,
         spacing_mm=config.spacing_mm,
         size=config.size,
     )
@@ -289,6 +296,18 @@ def prepare_subject(subject: Subject, config: PreparationConfig | None = None) -
         height_cm=subject.height_cm,
         weight_kg=subject.weight_kg,
         vendor=subject.vendor,
+    )
+
+
+def _is_mirrored(subject: Subject) -> bool:
+    """Whether slices as stored show hearts that nobody has, as scanners' rows from front to back do in one of two ways.
+
+    By the affines, where both phases state one: slices from base to apex that are no mirror images are a left-handed
+    frame (`heart_frame.standard_affine`).
+    """
+    labels = [frame.label for frame in subject.frames.values()]
+    return all(
+        is_placed(label) and label.affine is not None and np.linalg.det(label.affine[:3, :3]) > 0 for label in labels
     )
 
 
@@ -359,4 +378,5 @@ def to_source_grid(slices: NDArray[Any], kind: Kind, geometry: Geometry, phase: 
     array[:, :, first : first + len(slices)] = np.moveaxis(resampled, 0, -1)
     spacing = (*geometry.source_spacing_mm[:2], geometry.slice_spacing_mm(phase))
     volume = Volume(array, spacing, geometry.source_affine(phase), geometry.code)
+    volume = volume.mirrored() if geometry.mirrored else volume
     return volume.turned() if geometry.apex_first else volume

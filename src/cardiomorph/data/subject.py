@@ -34,6 +34,10 @@ class Frame:
         """The same frame with its slices stored the other way round."""
         return Frame(self.label.turned(), self.image.turned() if self.image else None)
 
+    def mirrored(self) -> Frame:
+        """The same frame with its y axis stored the other way round."""
+        return Frame(self.label.mirrored(), self.image.mirrored() if self.image else None)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -155,7 +159,7 @@ def checked_frame(label: Volume, image: Volume, where: Path) -> Frame:
         )
     if array.min() == array.max():
         raise CardiomorphError(f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where)
-    place = image if _is_placed(image) or not _is_placed(label) else label
+    place = image if is_placed(image) or not is_placed(label) else label
     return Frame(
         replace(label, affine=place.affine, code=place.code),
         replace(image, array=array, affine=place.affine, code=place.code),
@@ -174,7 +178,7 @@ def _check_grids(label: Volume, image: Volume, where: Path) -> None:
             where=where,
             fix="Only one can be right: copy the right header to the other file",
         )
-    if _is_placed(image) and _is_placed(label):
+    if is_placed(image) and is_placed(label):
         apart = _apart_mm(image, label)
         if apart > _SAME_PLACE_MM:
             raise CardiomorphError(
@@ -185,7 +189,7 @@ def _check_grids(label: Volume, image: Volume, where: Path) -> None:
             )
 
 
-def _is_placed(volume: Volume) -> bool:
+def is_placed(volume: Volume) -> bool:
     """Whether a volume's file says where it lies: it states an orientation, and one that knows the spacing."""
     return volume.affine is not None and volume.code > 0 and ZOOMS_WIN not in volume.doubts
 
