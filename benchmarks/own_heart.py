@@ -1,9 +1,10 @@
-"""Hearts set into patients' own images: what stays, how the seam looks, how near what was there, how long it takes.
+"""Hearts set into patients' own images: what stays, seam and grain, how long it takes, and what hearts they are.
 
     python benchmarks/own_heart.py DATA_SET COHORT [ATLAS]
 
 DATA_SET is in a known layout, COHORT prepared from it with the split of the atlas's training: its held-out subjects are
-measured, whatever their group. Each is repainted at severity 0 and morphed to every disease.
+measured, whatever their group. Each is repainted at severity 0 and morphed to every disease. `cardiomorph evaluate
+--scans` has the rest: label match and a classifier.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from cardiomorph.anatomy import DISEASES, PHASES
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.subject import Frame
+from cardiomorph.evaluation.reference import Reference
 from cardiomorph.latent.atlas import Atlas, Parent
 from cardiomorph.latent.library import find_atlas
 from cardiomorph.latent.samplers.choice import sampler_named
-from cardiomorph.synthesis.full_field import SEAM_MM
+from cardiomorph.synthesis.field_measures import FieldMeasures, field_measures
 from cardiomorph.synthesis.heart_synthesis import SyntheticHeart, synthesize_heart
 from cardiomorph.synthesis.patients import patients_at
 from cardiomorph.synthesis.request import HeartJob
@@ -38,36 +39,26 @@ def heart_of(atlas: Atlas, parent: Parent, target: str, severity: float) -> Synt
     return synthesize_heart(atlas, job)
 
 
-def measured(heart: SyntheticHeart) -> Iterator[dict[str, float]]:
-    """Phase by phase: share of voxels untouched, gradients at the seam, and what is painted against what was there."""
+def measured(heart: SyntheticHeart) -> Iterator[FieldMeasures]:
+    """Phase by phase, beside the scan."""
     scan, turned = heart.parent.scan, heart.parent.geometry.apex_first
     assert scan is not None, "a patient's"
     for phase in PHASES:
-        source = scan[phase].image.array.astype(float)
         label, image = (v.turned() if turned else v for v in (heart.labels[phase], heart.images[phase]))
-        made = image.array.astype(float)
-        low, high = np.percentile(source, (0.5, 99.5))
-        both = (label.array > 0) | (scan[phase].label.array > 0)
-        seam = _seam(both, source.shape, scan[phase].label.spacing_mm[:2])
-        yield {
-            "untouched": float((made == source).mean()),
-            "seam": float(_gradient(made)[seam].mean()),
-            "seam before": float(_gradient(source)[seam].mean()),
-            "difference": float(np.abs(made - source)[both].mean() / (high - low)),
-        }
+        yield field_measures(Frame(label, image), scan[phase])
 
 
-def _seam(heart: NDArray[np.bool_], shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
-    seam = np.zeros(shape, bool)
-    for index in range(shape[2]):
-        if heart[..., index].any():
-            distance = distance_transform_edt(~heart[..., index], sampling=spacing_mm)
-            seam[..., index] = (distance > 0.25 * SEAM_MM) & (distance < 1.25 * SEAM_MM)
-    return seam
-
-
-def _gradient(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.hypot(*np.gradient(image, axis=(0, 1)))
+def function(atlas: Atlas, hearts: dict[str, list[SyntheticHeart]]) -> Iterator[str]:
+    """Measures of the morphs beside those of the atlas's own groups."""
+    keys = ("lv_edv_ml", "lv_ef_pct", "rv_edv_ml", "rv_ef_pct", "lv_mass_g", "wall_max_mm")
+    yield f"| | {' | '.join(keys)} |"
+    yield "|---" * (len(keys) + 1) + "|"
+    reference = Reference.model_validate(atlas.description["reference"]).measures
+    for target, made in hearts.items():
+        ours = {key: np.array([h.measures[key] for h in made if h.measures[key] is not None], float) for key in keys}
+        yield f"| {target} | " + " | ".join(f"{ours[k].mean():.0f} ± {ours[k].std(ddof=1):.0f}" for k in keys) + " |"
+        theirs = reference[target]
+        yield f"| {target}, patients | " + " | ".join(f"{theirs[k].mean:.0f} ± {theirs[k].sd:.0f}" for k in keys) + " |"
 
 
 def main() -> None:
@@ -78,24 +69,29 @@ def main() -> None:
     given = parser.parse_args()
     atlas, held = Atlas(find_atlas(given.atlas)), set(Cohort(given.cohort).ids("heldout"))
     folders = [entry.folder for entry in find_subjects(given.data_set)[1] if entry.id in held]
-    rows: dict[str, list[dict[str, float]]] = {"severity 0": [], **{target: [] for target in DISEASES}}
+    rows: dict[str, list[FieldMeasures]] = {"severity 0": [], **{target: [] for target in DISEASES}}
+    hearts: dict[str, list[SyntheticHeart]] = {target: [] for target in DISEASES}
     seconds = []
     for folder in folders:
         began = time.monotonic()
         (patient,) = patients_at(folder, atlas)
         atlas.adopt({patient.parent.id: patient.parent})
         for target in DISEASES:
-            rows[target] += measured(heart_of(atlas, patient.parent, target, 1.0))
+            hearts[target].append(heart_of(atlas, patient.parent, target, 1.0))
         seconds.append(time.monotonic() - began)
+        for target in DISEASES:
+            rows[target] += measured(hearts[target][-1])
         rows["severity 0"] += measured(heart_of(atlas, patient.parent, "NOR", 0.0))
     took = f"four diseased hearts in {np.median(seconds):.1f} s (median)"
     print(f"{len(folders)} held-out patients, {given.atlas}; {took}\n")
-    print("| | untouched voxels | gradient at the seam, by the source's there | mean difference on the hearts |")
-    print("|---|---|---|---|")
+    print("| | untouched voxels | seam | grain | sharpness | difference on the hearts |")
+    print("|---|---|---|---|---|---|")
     for name, found in rows.items():
-        ratio = np.median([row["seam"] / row["seam before"] for row in found])
-        untouched, difference = (np.mean([row[key] for row in found]) for key in ("untouched", "difference"))
-        print(f"| {name} | {untouched:.1%} | {ratio:.2f} | {difference:.1%} of the source's range |")
+        of = {key: np.median([getattr(row, key) for row in found]) for key in FieldMeasures.__dataclass_fields__}
+        ratios = " | ".join(f"{of[key]:.2f}" for key in ("seam", "grain", "sharpness"))
+        print(f"| {name} | {of['untouched']:.1%} | {ratios} | {of['difference']:.1%} |")
+    print("\nMean ± SD of the morphs, and of the atlas's patients of that group\n")
+    print("\n".join(function(atlas, hearts)))
 
 
 if __name__ == "__main__":
