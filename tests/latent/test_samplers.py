@@ -12,6 +12,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.samplers.choice import sampler_named
+from cardiomorph.latent.samplers.draw import truncated_moments
 from cardiomorph.latent.samplers.population import PopulationSampler
 from cardiomorph.latent.statistics import group_statistics, pack, smoothed, unpack
 from cardiomorph.latent.trajectory import Trajectory
@@ -154,6 +155,83 @@ def test_paper_equals_a_line_by_line_transcription(group, parent):
         assert np.allclose(drawn.codes[phase], z, atol=1e-6)
 
 
+def test_truncated_moments_are_scipys(group):
+    for s in group.phases.values():
+        a, b = (s.minimum - s.mean) / s.sd, (s.maximum - s.mean) / s.sd
+        mean, sd = truncated_moments(s)
+        expected = stats.truncnorm(a, b, loc=s.mean, scale=s.sd)
+        np.testing.assert_allclose(mean, expected.mean(), atol=1e-9)
+        np.testing.assert_allclose(sd, expected.std(), atol=1e-7)
+    fixed = replace(s, sd=np.zeros_like(s.sd), minimum=s.mean, maximum=s.mean)
+    mean, sd = truncated_moments(fixed)
+    np.testing.assert_array_equal(mean, s.mean)
+    np.testing.assert_array_equal(sd, 0)
+
+
+def test_the_standardised_product_equals_a_line_by_line_transcription(group, parent):
+    drawn = sampler_named("paper-standardised").draw(group, parent, np.random.default_rng(5)).trajectory
+    rng = np.random.default_rng(5)
+    for phase in ("ED", "ES"):
+        s = group.phases[phase]
+        uniform = rng.random((SLICES, DIMS))
+        unit, mean, sd = (np.empty((SLICES, DIMS)) for _ in range(3))
+        for i in range(SLICES):
+            for j in range(DIMS):
+                a, b = (s.minimum[i, j] - s.mean[i, j]) / s.sd[i, j], (s.maximum[i, j] - s.mean[i, j]) / s.sd[i, j]
+                one = stats.truncnorm(a, b, loc=s.mean[i, j], scale=s.sd[i, j])
+                mean[i, j], sd[i, j] = one.mean(), one.std()
+                unit[i, j] = (one.ppf(uniform[i, j]) - mean[i, j]) / sd[i, j]
+        l_z = np.linalg.cholesky(positive_definite(s.kendall)[0])
+        l_s = np.linalg.cholesky(positive_definite(kendall_matrix(parent.codes[phase].T))[0])
+        z = np.zeros((SLICES, DIMS))
+        for i in range(SLICES):
+            for j in range(DIMS):
+                z[i, j] = sum(l_s[i, k] * l_z[j, m] * unit[k, m] for k in range(SLICES) for m in range(DIMS))
+        np.testing.assert_allclose(drawn.codes[phase], mean + sd * z, atol=1e-6)
+
+
+def test_the_standardised_product_keeps_means_and_sds_and_has_the_correlations(group, parent):
+    codes = np.stack([d.trajectory.codes["ED"] for d in draws("paper-standardised", group, parent, 3000)])
+    s = group.phases["ED"]
+    mean, sd = truncated_moments(s)
+    assert np.abs((codes.mean(0) - mean) / sd).max() < 5 / np.sqrt(3000)
+    assert np.allclose(codes.std(0), sd, rtol=0.08)
+    latent = positive_definite(s.kendall)[0]
+    slices = positive_definite(kendall_matrix(parent.codes["ED"].T))[0]
+    found = np.corrcoef(((codes - mean) / sd).reshape(len(codes), -1).T)
+    assert np.abs(found - np.kron(slices, latent)).max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-standardised"])
+def test_a_factor_that_is_left_out_correlates_nothing(name, group, parent):
+    def correlations(which):
+        sampler = sampler_named(name, correlate=which)
+        codes = np.stack([
+            sampler.draw(group, parent, np.random.default_rng(seed)).trajectory.codes["ED"] for seed in range(1500)
+        ])  # fmt: skip
+        found = np.corrcoef(codes.reshape(len(codes), -1).T).reshape(SLICES, DIMS, SLICES, DIMS)
+        between_slices = np.abs(found[0, 0, 1:, 0]).max()
+        between_dims = np.abs(found[0, 0, 0, 1:]).max()
+        return between_slices > 0.15, between_dims > 0.15
+
+    assert correlations("none") == (False, False)
+    assert correlations("slices") == (True, False)
+    assert correlations("latent") == (False, True)
+    assert correlations("both") == (True, True)
+
+
+def test_nothing_correlated_is_the_independent_draw(group, parent):
+    drawn = sampler_named("paper-standardised", correlate="none").draw(group, parent, np.random.default_rng(2))
+    plain = sampler_named("independent").draw(group, parent, np.random.default_rng(2))
+    for phase in ("ED", "ES"):
+        np.testing.assert_allclose(drawn.trajectory.codes[phase], plain.trajectory.codes[phase], atol=1e-9)
+
+
+def test_the_whole_method_is_saved_as_before():
+    assert sampler_named("paper").model_dump() == {"name": "paper"}
+    assert sampler_named("paper", correlate="slices").model_dump() == {"name": "paper", "correlate": "slices"}
+
+
 def test_independent_has_the_truncated_normal_marginal(group, parent):
     s = group.phases["ED"]
     values = [draw.trajectory.codes["ED"][2, 1] for draw in draws("independent", group, parent, 800)]
@@ -236,7 +314,7 @@ def test_fewer_modes_make_smoother_hearts(group, parent):
 def test_population_draws_the_length_of_the_group_and_the_others_keep_the_parents(group, parent, hearts):
     lengths = [draw.trajectory.length_mm["ED"] for draw in draws("population", group, parent, 200)]
     assert np.mean(lengths) == pytest.approx(np.mean([h.length_mm["ED"] for h in hearts]), rel=0.03)
-    for name in ("independent", "paper", "copula"):
+    for name in ("independent", "paper", "paper-standardised", "copula"):
         assert draws(name, group, parent, 1)[0].trajectory.length_mm == parent.length_mm
 
 
@@ -251,5 +329,5 @@ def test_correlated_samplers_are_smoother_than_the_independent_one(group, parent
 
 
 def test_an_unknown_sampler_is_refused_with_the_names():
-    with pytest.raises(CardiomorphError, match="population, copula, paper, independent"):
+    with pytest.raises(CardiomorphError, match="population, copula, paper, paper-standardised, independent"):
         sampler_named("magic")

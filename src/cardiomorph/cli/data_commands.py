@@ -55,6 +55,7 @@ def prepare(
     output: Output,
     format: SourceName = "auto",
     labels: str | None = None,
+    orientation: Literal["heart", "source", "grid"] = "heart",
     heldout: float = 0.2,
     seed: Seed = 0,
     skip_bad: Switch = False,
@@ -75,6 +76,9 @@ def prepare(
     labels:
         What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
         85:1,170:2,255:3. By default what the layout (and nnU-Net's dataset.json) says.
+    orientation:
+        heart turns every heart so that its RV lies the same way; source keeps hearts as scanned, as the paper does, with
+        the labels' box in the middle; grid keeps the middle of the field of view.
     heldout:
         Share of each group that no model is trained on.
     seed:
@@ -85,11 +89,13 @@ def prepare(
         Processes.
     """
     from cardiomorph.data.cohort_preparation import prepare_cohort
+    from cardiomorph.data.prepare import PreparationConfig
 
     prepare_cohort(
         source,
         output,
         source_format=format,
+        config=PreparationConfig(orientation=orientation),
         codes=parsed_codes(labels),
         heldout=heldout,
         seed=seed,

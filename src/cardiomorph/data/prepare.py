@@ -1,7 +1,7 @@
 """A subject becomes 128 x 128 slices at 1.5 mm around its heart, and back onto its own grid.
 
 In-plane only, in the stack's own axes: slices are never mixed (short-axis stacks are oblique). One crop serves ED and
-ES. The stack's affine is kept, so that what is written lies in the patient's world. Method: the paper, section 2.1;
+ES. The stack's affine is kept, so that what is written lies in the patient's world. Method: the paper, section 2.3;
 turning every heart the same way (`heart_frame`) is ours.
 """
 

@@ -15,7 +15,7 @@ from cardiomorph.latent.trajectory import LatentCodes, Trajectory
 
 @dataclass(frozen=True)
 class PhaseStatistics:
-    """One group in one phase (the paper, section 2.4): elementwise over subjects, each (32, n_z)."""
+    """One group in one phase (the paper, section 2.1): elementwise over subjects, each (32, n_z)."""
 
     mean: LatentCodes
     sd: LatentCodes

@@ -1,6 +1,6 @@
 """A heart as a curve through latent space: one code a slice, base to apex, at a common number of slices.
 
-The paper, section 2.4: a subject's n slices become n_s = 32 by cubic interpolation along the slice axis. Slices are
+The paper, section 2.2: a subject's n slices become n_s = 32 by interpolation along the slice axis; cubic is ours. Slices are
 slabs: n of spacing d cover n d, and so do the 32, at spacing n d / 32.
 """
 
@@ -81,7 +81,7 @@ def encode_subject(model: LabelVAE, subject: PreparedSubject, n: int = N_SLICES)
 
 
 def morph(parent: Trajectory, target: Trajectory, severity: float) -> Trajectory:
-    """z(a) = (1 - a) z_parent + a z_target, and the long-axis lengths likewise (the paper, equation of section 2.4).
+    """z(a) = (1 - a) z_parent + a z_target, and the long-axis lengths likewise (the paper).
 
     Args:
         severity: a in [0, 1]; 0 is the parent, 1 the target.

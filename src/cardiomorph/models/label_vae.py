@@ -1,4 +1,4 @@
-"""The shape model: a 2D variational autoencoder of label maps (the paper, section 2.2 and its Fig. 1).
+"""The shape model: a 2D variational autoencoder of label maps (the paper, section 2.3 and its Fig. 1).
 
 What the text leaves open is filled as follows. The "four fully connected layers" run flattened features -> 256 -> 256
 -> 256 -> (mean, log-variance), with LeakyReLU between them. The decoder starts with one linear layer from the latent
@@ -144,7 +144,7 @@ def vae_loss(
 ) -> VAELoss:
     """Cross-entropy summed over pixels plus beta times KL summed over dimensions, both mean over the batch.
 
-    Source: the paper, section 2.2 (beta = 15, no free nats, all pixels alike).
+    Source: the paper, section 2.3 (beta = 15, no free nats, all pixels alike).
 
     Args:
         logits: (batch, classes, size, size).

@@ -1,4 +1,4 @@
-"""The image model: a style encoder and a SPADE generator (Park et al., CVPR 2019; the paper, section 2.3).
+"""The image model: a style encoder and a SPADE generator (Park et al., CVPR 2019; the paper).
 
 Anatomy comes from the label map, which modulates every normalisation; appearance comes from a style code, encoded
 from an image. Widths: the authors' is 32. What the paper leaves open: normalisation inside SPADE is batch norm

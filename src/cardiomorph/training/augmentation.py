@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class AugmentationConfig(BaseModel):
-    """Largest changes, drawn uniformly; all zero (the authors' choice) switches augmentation off."""
+    """Largest changes, drawn uniformly; all zero switches augmentation off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

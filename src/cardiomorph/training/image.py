@@ -1,4 +1,4 @@
-"""Trains the image model on a cohort's slices (the paper, section 2.3; SPADE: Park et al., CVPR 2019).
+"""Trains the image model on a cohort's slices (the paper; SPADE: Park et al., CVPR 2019).
 
 The style encoder and the generator rebuild a slice from its image's style code and its label; a discriminator
 judges. Losses: hinge, feature matching, and two optional ones, L1 and perceptual (`models.imagenet`).

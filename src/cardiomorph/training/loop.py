@@ -88,7 +88,7 @@ class Plan:
     batch_size: int
     steps: int
     learning_rate_floor: float
-    """Cosine decay from 1 to this share of the initial learning rate; 1 keeps it constant, as the authors did."""
+    """Cosine decay from 1 to this share of the initial learning rate; 1 keeps it constant."""
     seed: int
     report_every: int = 20
     evaluate_every: int = 200

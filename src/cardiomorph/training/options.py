@@ -17,7 +17,7 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: Literal["tiny", "small", "base", "paper"] = Field(
-        "small", description="tiny (tests), small (two cores), base (a GPU), paper (as published)."
+        "small", description="tiny (tests), small (two cores), base (a GPU), paper (its settings)."
     )
     changes: Annotated[Path | None, Parameter(name="--config")] = Field(
         None,

@@ -1,4 +1,4 @@
-"""Trains the shape model on a cohort's label slices (the paper, section 2.2)."""
+"""Trains the shape model on a cohort's label slices (the paper, section 2.3)."""
 
 from __future__ import annotations
 

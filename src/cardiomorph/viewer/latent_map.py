@@ -70,7 +70,7 @@ class LatentMap:
 
 
 def correlations(atlas: Atlas) -> dict[str, dict[str, list[list[float]]]]:
-    """Kendall's rank correlation between latent dimensions, by group and phase (the paper, section 2.4)."""
+    """Kendall's rank correlation between latent dimensions, by group and phase (the paper, section 2.1)."""
     return {
         name: {phase: found.kendall.round(3).tolist() for phase, found in group.phases.items()}
         for name, group in atlas.groups.items()

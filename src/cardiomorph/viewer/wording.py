@@ -83,6 +83,7 @@ SAMPLERS: Final = {
     "range.",
     "paper": "The published method: truncated-normal draws, correlated by Cholesky factors over slices and latent "
     "dimensions.",
+    "paper-standardised": "The published product on draws of mean 0 and SD 1, restored afterwards, as its proof needs.",
     "copula": "Gaussian copula: the published marginals with their correlations, within the group's bounds.",
     "independent": "Every code on its own from a truncated normal: the uncorrelated baseline.",
 }

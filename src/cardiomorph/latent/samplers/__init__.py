@@ -12,6 +12,7 @@ SAMPLERS: Final[dict[str, str]] = {
     "population": "cardiomorph.latent.samplers.population:PopulationSampler",
     "copula": "cardiomorph.latent.samplers.copula:CopulaSampler",
     "paper": "cardiomorph.latent.samplers.paper:PaperSampler",
+    "paper-standardised": "cardiomorph.latent.samplers.paper_standardised:PaperStandardisedSampler",
     "independent": "cardiomorph.latent.samplers.independent:IndependentSampler",
 }
 """Name -> ``module:class``, imported when it is first asked for; the first is the default."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,30 @@ def truncated_normal(uniform: NDArray[np.float64], statistics: PhaseStatistics) 
     return np.clip(values, statistics.minimum, statistics.maximum)
 
 
+def truncated_moments(statistics: PhaseStatistics) -> tuple[LatentCodes, LatentCodes]:
+    """Mean and SD of TN(mean, sd, min, max), element by element, (32, n_z) each.
+
+    With alpha and beta the standardised bounds, Z = Phi(beta) - Phi(alpha): mean + sd (phi(alpha) - phi(beta)) / Z, and
+    the variance sd^2 (1 + (alpha phi(alpha) - beta phi(beta)) / Z - ((phi(alpha) - phi(beta)) / Z)^2) (Johnson, Kotz,
+    Balakrishnan, Continuous Univariate Distributions 1, 1994, section 10.1). Of an element that is the same in all
+    subjects the SD is 0.
+    """
+    sd = np.where(statistics.sd > 0, statistics.sd, 1.0)
+    alpha, beta = ((bound - statistics.mean) / sd for bound in (statistics.minimum, statistics.maximum))
+    kept = ndtr(beta) - ndtr(alpha)
+    fixed = (statistics.sd <= 0) | (kept <= 0)
+    kept = np.where(fixed, 1.0, kept)
+    at_low, at_high = (np.exp(-0.5 * bound**2) / np.sqrt(2.0 * np.pi) for bound in (alpha, beta))
+    shift = (at_low - at_high) / kept
+    variance = 1.0 + (alpha * at_low - beta * at_high) / kept - shift**2
+    mean = np.where(fixed, statistics.mean, statistics.mean + sd * shift)
+    return mean, np.where(fixed, 0.0, sd * np.sqrt(np.clip(variance, 0.0, None)))
+
+
+Correlate = Literal["both", "latent", "slices", "none"]
+"""Which of the two factors a sampler of the paper's kind applies."""
+
+
 @dataclass(frozen=True)
 class Factors:
     """Cholesky factors over latent dimensions and over slices, with what had to be repaired to have them."""
@@ -50,11 +74,21 @@ class Factors:
     slices: Matrix
     diagnostics: Mapping[str, Any]
 
+    def applied(self, x: LatentCodes) -> LatentCodes:
+        """z = L_s (x L_z^T): (32, n_z) draws, correlated."""
+        return np.asarray(self.slices @ (x @ self.latent.T))
+
+    def only(self, which: Correlate) -> Factors:
+        """The same with the identity in place of the factor that is left out."""
+        latent = self.latent if which in ("both", "latent") else np.eye(len(self.latent))
+        slices = self.slices if which in ("both", "slices") else np.eye(len(self.slices))
+        return Factors(latent, slices, self.diagnostics)
+
 
 def cholesky_factors(
     statistics: PhaseStatistics, parent_codes: LatentCodes, transform: Callable[[Matrix], Matrix] = np.asarray
 ) -> Factors:
-    """Factors of the group's Kendall matrix over dimensions and of the parent's over slices (the paper, section 2.4).
+    """Factors of the group's Kendall matrix over dimensions and of the parent's over slices (the paper, section 2.1).
 
     Args:
         transform: of a Kendall matrix before it is factorised.
