@@ -77,8 +77,8 @@ def prepare(
         What the label codes mean, theirs:ours by comma, where ours are 1 RV, 2 myocardium, 3 LV; for instance
         85:1,170:2,255:3. By default what the layout (and nnU-Net's dataset.json) says.
     orientation:
-        heart turns every heart so that its RV lies the same way; source keeps hearts as scanned, as the paper does, with
-        the labels' box in the middle; grid keeps the middle of the field of view.
+        heart turns every heart so that its RV lies the same way; source keeps hearts as scanned, as the paper does,
+        with the labels' box in the middle; grid keeps the middle of the field of view.
     heldout:
         Share of each group that no model is trained on.
     seed:

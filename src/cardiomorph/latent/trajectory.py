@@ -1,7 +1,7 @@
 """A heart as a curve through latent space: one code a slice, base to apex, at a common number of slices.
 
-The paper, section 2.2: a subject's n slices become n_s = 32 by interpolation along the slice axis; cubic is ours. Slices are
-slabs: n of spacing d cover n d, and so do the 32, at spacing n d / 32.
+The paper, section 2.2: a subject's n slices become n_s = 32 by interpolation along the slice axis; that it is cubic is
+ours. Slices are slabs: n of spacing d cover n d, and so do the 32, at spacing n d / 32.
 """
 
 from __future__ import annotations
