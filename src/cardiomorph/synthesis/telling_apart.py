@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from cardiomorph.data.subject import Frame
+from cardiomorph.evaluation.two_samples import area_under_curve
 from cardiomorph.models.field_segmenter import standardised
 from cardiomorph.progress import track
 from cardiomorph.synthesis.full_field import SEAM_MM
@@ -113,7 +113,9 @@ def tell_apart(cut: Sequence[Cutout], seed: int = 0, steps: int = STEPS) -> Told
     names = np.array([one.patient for one in cut])
     low, high = _interval(scores, made, names, rng)
     places = np.stack([one.place for one in cut])
-    return ToldApart(_auc(scores, made), low, high, _looked(evidence.numpy(), places, made), len(patients), len(cut))
+    return ToldApart(
+        area_under_curve(scores, made), low, high, _looked(evidence.numpy(), places, made), len(patients), len(cut)
+    )
 
 
 class _Network(nn.Module):
@@ -152,12 +154,6 @@ def _trained(images: Tensor, truth: Tensor, seed: int, steps: int) -> _Network:
     return network.eval()
 
 
-def _auc(scores: NDArray[np.float64], made: NDArray[np.bool_]) -> float:
-    """Area under the curve: the chance that a made one scores above a real one (Mann and Whitney)."""
-    ones, others = int(made.sum()), int((~made).sum())
-    return float((rankdata(scores)[made].sum() - 0.5 * ones * (ones + 1)) / (ones * others))
-
-
 def _interval(
     scores: NDArray[np.float64], made: NDArray[np.bool_], patients: NDArray[np.str_], rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -168,7 +164,7 @@ def _interval(
     for _ in range(_RESAMPLES):
         chosen = np.concatenate([of[name] for name in rng.choice(names, len(names))])
         if made[chosen].any() and not made[chosen].all():
-            found.append(_auc(scores[chosen], made[chosen]))
+            found.append(area_under_curve(scores[chosen], made[chosen]))
     low, high = np.percentile(found, (2.5, 97.5))
     return float(low), float(high)
 

@@ -12,6 +12,7 @@ from cardiomorph.evaluation.areas.area import Area
 from cardiomorph.evaluation.areas.consistency import Consistency
 from cardiomorph.evaluation.areas.fidelity import Fidelity
 from cardiomorph.evaluation.areas.function import Function
+from cardiomorph.evaluation.areas.joint import Joint
 from cardiomorph.evaluation.areas.label_match import LabelMatch
 from cardiomorph.evaluation.areas.memorisation import Memorisation
 from cardiomorph.evaluation.areas.plausibility import Plausibility
@@ -21,6 +22,7 @@ __all__ = ["AREAS", "Area"]
 
 AREAS: Final[list[Area]] = [
     Function(),
+    Joint(),
     Plausibility(),
     Validity(),
     Consistency(),
