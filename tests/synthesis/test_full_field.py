@@ -204,3 +204,16 @@ def test_slices_that_were_asked_for_are_asked_for_wherever_jobs_are_made(patient
         ("said", {"slices": "32"}), ("left open", {}),
     )}  # fmt: skip
     assert fields == {"said": "heart", "left open": "full"}
+
+
+@pytest.mark.parametrize(("top", "kind"), [(20_000, np.int16), (40_000, np.int32), (3_000_000, np.int32)])
+def test_intensities_beyond_16_bits_do_not_wrap_round(top, kind):
+    """A heart that is painted brighter than anything in the scan, too."""
+    source = scan()
+    bright = np.rint(source.image.array * (top / source.image.array.max()))
+    source = Frame(source.label, source.image.with_array(bright.astype(np.float32)))
+    new = heart_label(hearts_of("HCM")["ED"])
+    result = set_into(source, new, 1.4 * textured(new, 3).astype(np.float32), rng())
+    assert result.dtype == kind
+    assert result.min() > -0.5 * top
+    assert result.max() >= top * 0.9
