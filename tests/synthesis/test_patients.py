@@ -239,3 +239,26 @@ def test_a_name_that_the_atlas_knows_is_no_path(atlas, tmp_path, monkeypatch):
     for name in (".", "../here", "..//here/"):
         assert SynthesisRequest(sources=(name,)).sources == (name,)
         assert adopt_patients((name,), Atlas(atlas.folder)) == ("here",)
+
+
+class TestWithoutLabels:
+    """A scan that nobody has labelled is no patient yet; what to do about it is said."""
+
+    def test_an_image_file(self, opened, tmp_path):
+        save_nifti(tmp_path / "anna.nii.gz", textured(heart_label(hearts_of("NOR")["ED"]), 1))
+        with pytest.raises(CardiomorphError, match="cardiomorph segment"):
+            patients_at(tmp_path / "anna.nii.gz", opened)
+
+    def test_a_folder_of_images(self, opened, tmp_path):
+        folder = write_acdc_subject(tmp_path / "anna", "NOR", hearts_of("NOR"))
+        for path in folder.glob("*_gt.nii.gz"):
+            path.unlink()
+        with pytest.raises(CardiomorphError, match="cardiomorph segment"):
+            patients_at(folder, opened)
+
+    def test_labels_that_are_wrong_are_not_told_to_be_lacking(self, opened, one):
+        for path in one.glob("*_gt.nii.gz"):
+            path.write_bytes(b"damaged")
+        with pytest.raises(CardiomorphError) as raised:
+            patients_at(one, opened)
+        assert "cardiomorph segment" not in str(raised.value)

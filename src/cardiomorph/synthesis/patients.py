@@ -17,10 +17,11 @@ from cardiomorph.checks import checked_name, is_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.cohort_preparation import doubt_lines, grouped
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.heart_file import heart_file
+from cardiomorph.data.heart_file import LABEL_ENDINGS, heart_file
 from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
 from cardiomorph.data.sources import find_subjects
+from cardiomorph.data.sources.images import stem_of
 from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import reconstruction_report
@@ -82,7 +83,15 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
             ``min_overlap``.
     """
     options = options or PatientOptions()
-    found = [_known(read, atlas) for read in _prepared(Path(path), atlas, options)]
+    try:
+        found = [_known(read, atlas) for read in _prepared(Path(path), atlas, options)]
+    except CardiomorphError as error:
+        if _has_labels(Path(path)):
+            raise
+        hint = "a scan without labels gets them with 'cardiomorph segment SCAN -o LABELLED'"
+        raise CardiomorphError(
+            error.what, where=error.where, fix=f"{error.fix}; {hint}" if error.fix else hint
+        ) from error
     for patient in found:
         if options.min_overlap is not None and patient.dice < options.min_overlap:
             raise CardiomorphError(
@@ -92,6 +101,14 @@ def patients_at(path: Path, atlas: Atlas, options: PatientOptions | None = None)
         if patient.group not in ("", HEALTHY):
             _log.warning(f"{patient.parent.id} is of the group {patient.group}; morphed as if it were healthy")
     return found
+
+
+def _has_labels(path: Path) -> bool:
+    """Whether there is anything that is named like labels, or nothing at all."""
+    if not path.exists() or (path / "cohort.json").is_file():
+        return True
+    names = [path] if path.is_file() else [*path.glob("*.nii*"), *path.glob("*/*.nii*"), *path.glob("*/*/*.nii*")]
+    return not names or any(stem_of(name).endswith(LABEL_ENDINGS) or name.parent.name == "labelsTr" for name in names)
 
 
 @dataclass(frozen=True)
