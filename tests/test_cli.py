@@ -80,11 +80,11 @@ def test_the_first_screen_is_a_verdict_on_every_area(walk):
     page = (walk / "report" / "report.html").read_text()
     verdict = page[page.index('<table class="verdict">') : page.index("<nav>")]
     assert page.index("<h2>") > page.index("<nav>")
-    for area in ("function", "plausibility", "validity", "3D consistency of labels", "3D consistency of images",
-                 "fidelity", "label match", "memorisation", "identity"):  # fmt: skip
+    for area in ("function", "joint", "full field", "plausibility", "validity", "3D consistency of labels",
+                 "3D consistency of images", "fidelity", "label match", "memorisation", "identity"):  # fmt: skip
         assert f"<th>{area}</th>" in verdict
     # Three real hearts a group have no halves to make a floor of: those areas say so, the others have a word.
-    assert verdict.count("not measured") == 3
+    assert verdict.count("not measured") == 5
     assert sum(verdict.count(f">{word}<") for word in ("inside", "near", "outside")) == 6
 
 

@@ -13,12 +13,14 @@ from cardiomorph.evaluation.comparison import Comparison
 from cardiomorph.evaluation.summary import Summary
 from cardiomorph.evaluation.verdict import Condition
 from cardiomorph.latent.samplers.population import PopulationSampler
+from cardiomorph.synthesis.field_area import FullField
 from cardiomorph.synthesis.morph_series import Identity
 from cardiomorph.synthesis.swap import Swap
 
-EVERY = [*AREAS, Identity(None, "", None, PopulationSampler()), Swap(None, None, None)]
+EVERY = [*AREAS, FullField(None, None), Identity(None, "", None, PopulationSampler()), Swap(None, None, None)]
 NAMES = [
     "function",
+    "joint",
     "plausibility",
     "validity",
     "3D consistency of labels",
@@ -26,6 +28,7 @@ NAMES = [
     "fidelity",
     "label match",
     "memorisation",
+    "full field",
     "identity",
 ]
 
@@ -50,6 +53,16 @@ def value(name, number, **others):
 def function(share):
     counts = {"inside_floor": share, "inside_floor_count": 25 * share, "compared": 25}
     return {"function": [value(name, number) for name, number in counts.items()]}
+
+
+def joint(p, power=1.0):
+    seen = {"nothing": 0.05, "collapse": power, "half_spread": power, "shift_half_sd": 0.3, "copies": 0.0}
+    powers = [Comparison(("power",), ("all", name), share) for name, share in seen.items()]
+    return {"joint": [Comparison(("p",), ("all",), p), *powers]}
+
+
+def full_field(match):
+    return {"full_field": [value("label_match", match, real=0.92)]}
 
 
 def plausibility(share):
@@ -83,6 +96,8 @@ def identity(correlation):
 
 CASES = {
     "function": (function, (1.0, 0.88), (0.87, 0.6), (0.59, 0.0)),
+    "joint": (joint, (1.0, 0.05), (0.049, 0.01), (0.009, 0.0)),
+    "full field": (full_field, (1.0, 0.901), (0.899, 0.821), (0.819, 0.0)),
     "plausibility": (plausibility, (1.0,), (0.99, 0.75), (0.74, 0.0)),
     "validity": (validity, (0.0, 0.04), (0.041, 0.08), (0.081, 1.0)),
     "3D consistency of labels": (consistency, (0.95, 0.851), (0.849, 0.601), (0.599,)),
@@ -115,6 +130,17 @@ def test_what_one_area_measures_leaves_the_others_unmeasured(area):
     for verdict in judged:
         assert (verdict.word == "not measured") is (verdict.area != area)
         assert bool(verdict.reason) is (verdict.area == area)
+
+
+def test_a_test_without_power_says_nothing_by_finding_nothing():
+    assert word("joint", joint(1.0, power=0.79)) == "near"
+    assert word("joint", joint(0.04, power=0.79)) == "outside"
+    assert "collapse 79%" in reason("joint", joint(1.0, power=0.79))
+
+
+def test_a_full_field_that_is_read_worse_than_its_scans_is_not_inside():
+    good_scans = {"full_field": [value("label_match", 0.91, real=0.95)]}
+    assert word("full field", good_scans) == "near"
 
 
 def test_identity_needs_no_overlap_for_a_virtual_parent_has_none():

@@ -235,6 +235,7 @@ def test_the_api_describes_itself(client):
         "/api/atlas",
         "/api/latent",
         "/api/labels",
+        "/api/patient",
         "/api/scene",
         "/api/images",
         "/api/beat",
