@@ -23,9 +23,10 @@ from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.subject import Frame, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import measure_heart
+from cardiomorph.evaluation.overlap import agreement
 from cardiomorph.models.field_segmenter import FieldSegmenter
 from cardiomorph.segmentation.batch import Segmenter
-from cardiomorph.segmentation.calibration import WORSE, dice_of
+from cardiomorph.segmentation.calibration import WORSE
 from cardiomorph.segmentation.heart import segment_volume
 from cardiomorph.segmentation.quality import Signs, verdict
 
@@ -45,7 +46,7 @@ def labelled(model: FieldSegmenter, frame: Frame, where: Path) -> tuple[dict[str
         made, signs = segment_volume(model, frame.image, where)
     except CardiomorphError:
         return dict.fromkeys(NAMES, 0.0), None, None
-    return dice_of(made.label, frame.label), made, signs
+    return agreement(made.label.array, frame.label.array), made, signs
 
 
 def changed(frame: Frame, change) -> Frame:

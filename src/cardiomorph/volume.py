@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -132,7 +133,22 @@ def _volume(header: NiftiHeader, array: NDArray[Any]) -> Volume:
     return Volume(whole, *place, stored_type=whole.dtype.name)
 
 
+def read_header(path: Path) -> NiftiHeader:
+    """Reads what a NIfTI file states, without its voxels. Raises `CardiomorphError` as `read_nifti` does."""
+    with _unzipped(path) as stream:
+        return parse_header(stream.read(HEADER_BYTES), path)
+
+
 def _load(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
+    with _unzipped(path) as stream:
+        header, content = _read_whole(stream, path)
+        array = np.asanyarray(header.raw.data_from_fileobj(io.BytesIO(content)))
+    return header, array.reshape(header.shape)
+
+
+@contextmanager
+def _unzipped(path: Path) -> Iterator[BinaryIO]:
+    """A file's content, compressed or not. Raises `CardiomorphError` where it is missing or cannot be read as it is."""
     if not path.exists():
         raise CardiomorphError("this file is missing", where=path)
     try:
@@ -140,13 +156,11 @@ def _load(path: Path) -> tuple[NiftiHeader, NDArray[Any]]:
             zipped = stored.read(2) == _GZIP
             stored.seek(0)
             with gzip.GzipFile(fileobj=stored) if zipped else stored as stream:
-                header, content = _read_whole(cast(BinaryIO, stream), path)
-        array = np.asanyarray(header.raw.data_from_fileobj(io.BytesIO(content)))
+                yield cast(BinaryIO, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError) as error:
         raise CardiomorphError(
             f"is not a readable NIfTI file ({error})", where=path, fix="It may be truncated: copy or download it again"
         ) from error
-    return header, array.reshape(header.shape)
 
 
 def _read_whole(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, bytes]:

@@ -12,9 +12,9 @@ from cardiomorph.cli import app
 from cardiomorph.data.phantom import make_subject
 from cardiomorph.data.sources import acdc
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.overlap import agreement
 from cardiomorph.files import read_csv, read_json
 from cardiomorph.segmentation.batch import Segmenter, segment
-from cardiomorph.segmentation.calibration import dice_of
 from cardiomorph.segmentation.heart import segment_volume
 from cardiomorph.volume import Volume, read_nifti, write_nifti, write_series
 from conftest import save_nifti
@@ -48,7 +48,7 @@ def labelled(cine, tmp_path_factory):
 
 
 def mean_dice(label, truth):
-    return np.mean(list(dice_of(label, truth).values()))
+    return np.mean(list(agreement(label.array, truth.array).values()))
 
 
 def test_a_cine_becomes_a_labelled_patient_of_acdcs_layout(labelled, phantom):

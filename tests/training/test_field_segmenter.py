@@ -31,6 +31,7 @@ CONFIG = FieldSegmenterTrainingConfig(
     phantoms=0,
     calibration=0.4,
 )
+MODEL = FieldSegmenterConfig()
 SAME_LOOK = {"gamma": 1, "contrast": 1, "brightness": 0, "coil": 0, "noise": 0, "coarsening": 1}
 STILL = FieldAugmentationConfig(elsewhere=0, shift_mm=0, scale=1, bend_px=0, alone=0, **SAME_LOOK)
 
@@ -46,14 +47,14 @@ def stack(n=5, size=60):
 def test_image_and_label_of_a_patch_move_together():
     config = FieldAugmentationConfig(alone=0, elsewhere=0, shift_mm=5, **SAME_LOOK)
     for seed in range(20):
-        image, label = draw_patch(stack(), 2, config, 64, 1.5, torch.Generator().manual_seed(seed), 1)
+        image, label = draw_patch(stack(), 2, config, 64, MODEL, torch.Generator().manual_seed(seed))
         bright = image[1] > 0.5 * (image[1].min() + image[1].max())
         agree = (bright & (label == 3)).sum() / max(1, int((bright | (label == 3)).sum()))
         assert agree > 0.9
 
 
 def test_without_augmentation_a_patch_is_the_slice_around_the_heart():
-    found = [draw_patch(stack(), 2, STILL, 32, 1.5, torch.Generator().manual_seed(seed), 1)[1] for seed in range(6)]
+    found = [draw_patch(stack(), 2, STILL, 32, MODEL, torch.Generator().manual_seed(seed))[1] for seed in range(6)]
     areas = [int((label == 3).sum()) for label in found]
     assert max(areas) - min(areas) < 12
     assert abs(areas[0] - (stack().label[0] == 3).sum()) < 12
@@ -62,14 +63,14 @@ def test_without_augmentation_a_patch_is_the_slice_around_the_heart():
 def test_neighbours_come_from_the_same_stack_and_may_be_exchanged():
     seen = set()
     for seed in range(30):
-        image, _ = draw_patch(stack(), 2, STILL, 32, 1.5, torch.Generator().manual_seed(seed), 1)
+        image, _ = draw_patch(stack(), 2, STILL, 32, MODEL, torch.Generator().manual_seed(seed))
         seen.add(bool(image[0].mean() < image[2].mean()))
     assert seen == {True, False}
 
 
 def test_a_patch_is_its_seeds_alone():
     config = FieldAugmentationConfig()
-    first, again = (draw_patch(stack(), 1, config, 32, 1.5, torch.Generator().manual_seed(5), 1) for _ in range(2))
+    first, again = (draw_patch(stack(), 1, config, 32, MODEL, torch.Generator().manual_seed(5)) for _ in range(2))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
 
 

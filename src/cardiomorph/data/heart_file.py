@@ -13,7 +13,7 @@ from cardiomorph.data.subject import Frame, LabelCodes, Subject, checked_frame, 
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.volume import Volume, read_series
 
-LABEL_ENDINGS = ("_gt", "_label", "_labels", "_seg", "_mask")
+_LABEL_ENDINGS = ("_gt", "_label", "_labels", "_seg", "_mask")
 
 
 def heart_file(
@@ -36,10 +36,14 @@ def heart_file(
     return Entry(stem_of(label), label, files, partial(_read, label, given, dict(numbers or {})), label)
 
 
+def label_ending(path: Path) -> str:
+    """By what a file is named like labels; "" where it is not."""
+    return next((ending for ending in _LABEL_ENDINGS if stem_of(path).endswith(ending)), "")
+
+
 def _beside(label: Path) -> Path | None:
-    stem = stem_of(label)
-    ending = next((ending for ending in LABEL_ENDINGS if stem.endswith(ending)), None)
-    return None if ending is None else stored(label.parent, stem.removesuffix(ending))
+    ending = label_ending(label)
+    return stored(label.parent, stem_of(label).removesuffix(ending)) if ending else None
 
 
 def _read(label: Path, image: Path | None, numbers: Mapping[Phase, int | None], codes: LabelCodes | None) -> Subject:
@@ -64,16 +68,21 @@ def _frames(
     return {p: checked_frame(found, pictures[chosen[p] - 1], image) for p, found in labels.items()}, doubts
 
 
+def check_frames(told: Mapping[Phase, int], count: int, where: Path) -> None:
+    """Raises `CardiomorphError` where frames, counted from 1, are not among ``count``, or are one and the same."""
+    for phase, number in told.items():
+        if not 1 <= number <= count:
+            raise CardiomorphError(f"has {count} frames; frame {number} was named as {phase}", where=where)
+    if len(set(told.values())) < len(told):
+        raise CardiomorphError("ED and ES are one frame", where=where, fix="Name two, with --ed and --es")
+
+
 def _phases(
     series: Sequence[Volume], path: Path, numbers: Mapping[Phase, int | None], codes: LabelCodes | None
 ) -> tuple[dict[Phase, int], tuple[str, ...]]:
     """Frames, counted from 1, by phase; and what was decided without being told."""
     told: dict[Phase, int] = {phase: number for phase, number in numbers.items() if number is not None}
-    for phase, number in told.items():
-        if not 1 <= number <= len(series):
-            raise CardiomorphError(f"has {len(series)} frames; frame {number} was named as {phase}", where=path)
-    if len(set(told.values())) < len(told):
-        raise CardiomorphError("ED and ES are one frame", where=path, fix="Name two, with --ed and --es")
+    check_frames(told, len(series), path)
     if len(series) == 1 or len(told) == 2:
         return told or {"ED": 1}, ()
     sizes = {n: _lv_ml(volume, path, codes) for n, volume in enumerate(series, 1) if (volume.array != 0).any()}

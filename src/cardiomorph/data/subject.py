@@ -151,6 +151,16 @@ def checked_frame(label: Volume, image: Volume, where: Path) -> Frame:
         CardiomorphError: another shape, spacing or place than the label's; NaN, infinite or constant intensities.
     """
     _check_grids(label, image, where)
+    array = checked_intensities(image, where)
+    place = image if is_placed(image) or not is_placed(label) else label
+    return Frame(
+        replace(label, affine=place.affine, code=place.code),
+        replace(image, array=array, affine=place.affine, code=place.code),
+    )
+
+
+def checked_intensities(image: Volume, where: Path) -> NDArray[np.float32]:
+    """An image's voxels as float32. Raises `CardiomorphError` for NaN, infinite or constant ones."""
     array = image.array.astype(np.float32)
     bad = int((~np.isfinite(array)).sum())
     if bad:
@@ -159,11 +169,7 @@ def checked_frame(label: Volume, image: Volume, where: Path) -> Frame:
         )
     if array.min() == array.max():
         raise CardiomorphError(f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where)
-    place = image if is_placed(image) or not is_placed(label) else label
-    return Frame(
-        replace(label, affine=place.affine, code=place.code),
-        replace(image, array=array, affine=place.affine, code=place.code),
-    )
+    return array
 
 
 def _check_grids(label: Volume, image: Volume, where: Path) -> None:

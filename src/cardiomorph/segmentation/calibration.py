@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.overlap import agreement
 from cardiomorph.files import folder_in_place, read_record, validated, write_json
 from cardiomorph.models.checkpoint import DESCRIPTION, load_field_segmenter, save_model
 from cardiomorph.models.field_segmenter import FieldSegmenter
@@ -26,7 +26,6 @@ from cardiomorph.progress import track
 from cardiomorph.segmentation.heart import segment_volume
 from cardiomorph.segmentation.quality import QUALITY, Signs, fitted
 from cardiomorph.training.field_segmenter import FieldSegmenterTrainingConfig, set_aside
-from cardiomorph.volume import Volume
 
 _log = logging.getLogger(__name__)
 
@@ -80,16 +79,6 @@ WORSE: dict[str, Callable[[Image, np.random.Generator], Image]] = {
     "gamma 2.5": _flattened(2.5),
     "ghosts": _striped,
 }
-
-
-def dice_of(label: Volume, truth: Volume) -> dict[str, float]:
-    """Dice by structure; 1 where neither has one."""
-    found = {}
-    for structure in STRUCTURES:
-        a, b = label.array == structure, truth.array == structure
-        total = int(a.sum() + b.sum())
-        found[structure.name.lower()] = 2.0 * float((a & b).sum()) / total if total else 1.0
-    return found
 
 
 def make_ready(run: Path, cohort: Path, scans: Path) -> Path:
@@ -149,4 +138,4 @@ def _one(
         made, signs = segment_volume(model, image, where)
     except CardiomorphError:
         return None
-    return signs, dice_of(made.label, frame.label)
+    return signs, agreement(made.label.array, frame.label.array)

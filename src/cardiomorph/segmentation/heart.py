@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Label, Phase
 from cardiomorph.data.heart_check import doubts, refusals
-from cardiomorph.data.subject import MIN_LABELLED_SLICES, Frame, Subject
+from cardiomorph.data.heart_file import check_frames
+from cardiomorph.data.subject import MIN_LABELLED_SLICES, Frame, Subject, checked_intensities
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.function import Measures, measure_heart
 from cardiomorph.models.field_segmenter import FieldSegmenter
@@ -109,7 +110,7 @@ def segmenting(
     else:
         (file,) = scan.files
         series = read_series(file)
-        _check_told(told, len(series), file)
+        check_frames(told, len(series), file)
         chosen, count = {"ED": 1}, len(series)
         if count > 1:
             if len(told) < len(PHASES):
@@ -127,14 +128,6 @@ def segmenting(
     for reason in refusals(subject, partial=True):
         raise CardiomorphError(f"what was found is no heart: {reason}", where=scan.files[0], fix=_NO_HEART)
     yield SegmentedHeart(scan, found, chosen, count, signs, curve, tuple(dict.fromkeys(doubts(subject))))
-
-
-def _check_told(told: Mapping[Phase, int], count: int, file: Path) -> None:
-    for phase, number in told.items():
-        if not 1 <= number <= count:
-            raise CardiomorphError(f"has {count} frames; frame {number} was named as {phase}", where=file)
-    if len(set(told.values())) < len(told):
-        raise CardiomorphError("ED and ES are one frame", where=file, fix="Name two, with --ed and --es")
 
 
 def _chosen(curve: Sequence[float], told: Mapping[Phase, int], file: Path) -> dict[Phase, int]:
@@ -186,10 +179,4 @@ def lv_curve_ml(model: FieldSegmenter, series: Sequence[Volume], where: Path) ->
 
 def _stack(image: Volume, where: Path) -> NDArray[np.float32]:
     """(n_slices, nx, ny) intensities. Raises `CardiomorphError` where they are no picture."""
-    array = np.ascontiguousarray(np.moveaxis(image.array, -1, 0), dtype=np.float32)
-    bad = int((~np.isfinite(array)).sum())
-    if bad:
-        raise CardiomorphError(f"{bad} voxels are NaN or infinite", where=where, fix="Export the image again")
-    if array.min() == array.max():
-        raise CardiomorphError(f"every voxel has the intensity {array.min():g}: there is no picture in it", where=where)
-    return array
+    return np.ascontiguousarray(np.moveaxis(checked_intensities(image, where), -1, 0))

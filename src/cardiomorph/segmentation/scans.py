@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cardiomorph.anatomy import PHASES, Phase
 from cardiomorph.checks import checked_name
-from cardiomorph.data.heart_file import LABEL_ENDINGS
+from cardiomorph.data.heart_file import label_ending
 from cardiomorph.data.sources.clinical import body, frame_number, read_pairs, visible
 from cardiomorph.data.sources.images import SUFFIXES, stem_of, stored
 from cardiomorph.errors import CardiomorphError
@@ -51,7 +51,7 @@ def find_scans(path: Path) -> list[Scan]:
         CardiomorphError: nothing there, a name that no file can have, or two scans of one name.
     """
     if path.is_file():
-        scans = [Scan(_name(path), (path,))]
+        scans = [Scan(scan_name(path), (path,))]
     elif path.is_dir():
         scans = list(_in_folder(path.absolute()))
     else:
@@ -70,23 +70,20 @@ def find_scans(path: Path) -> list[Scan]:
     return scans
 
 
-def _name(path: Path) -> str:
+def scan_name(path: Path) -> str:
+    """What a scan is called by its file: without the ending of a cine or of nnU-Net's channel."""
     stem = stem_of(path).removesuffix(_CHANNEL)
     ending = next((ending for ending in _CINE_ENDINGS if stem.endswith(ending)), "")
     return stem.removesuffix(ending)
 
 
-def _is_label(path: Path) -> bool:
-    return any(stem_of(path).endswith(ending) for ending in LABEL_ENDINGS)
-
-
 def _in_folder(folder: Path) -> Iterator[Scan]:
-    files = [p for p in visible(folder.glob("*.nii*"), folder) if p.name.endswith(SUFFIXES) and not _is_label(p)]
+    files = [p for p in visible(folder.glob("*.nii*"), folder) if p.name.endswith(SUFFIXES) and not label_ending(p)]
     cines = [p for p in files if any(stem_of(p).endswith(ending) for ending in _CINE_ENDINGS)]
     if (folder / _INFO).is_file():
         yield _person(folder, cines)
         return
-    yield from (Scan(_name(path), (path,)) for path in (cines or files))
+    yield from (Scan(scan_name(path), (path,)) for path in (cines or files))
     for child in visible(folder.iterdir(), folder):
         if child.is_dir():
             yield from _in_folder(child)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label as components
 from torch import Tensor
 
-from cardiomorph.anatomy import STRUCTURES
+from cardiomorph.evaluation.overlap import agreement
 from cardiomorph.models.field_segmenter import FieldSegmenter, Window, standardised, with_neighbours
 
 WINDOW_PX = 128
@@ -123,10 +123,9 @@ def label_stack(
     mean = torch.stack(seen).mean(dim=0)
     whole = window.put_back(mean, (stack.shape[1], stack.shape[2])).permute(1, 0, 2, 3)
     whole[0] += 1.0 - whole.sum(dim=0)
-    decided = mean.argmax(dim=1)
-    single = [one.argmax(dim=1) for one in seen]
-    overlap = {s.name.lower(): float(np.mean([_dice(one, decided, s) for one in single])) for s in STRUCTURES}
-    return Labelling(whole.numpy(), overlap)
+    decided = mean.argmax(dim=1).numpy()
+    single = [agreement(one.argmax(dim=1).numpy(), decided) for one in seen]
+    return Labelling(whole.numpy(), {name: float(np.mean([one[name] for one in single])) for name in single[0]})
 
 
 def _turned(patches: Tensor, quarters: int, mirrored: bool) -> Tensor:
@@ -136,9 +135,3 @@ def _turned(patches: Tensor, quarters: int, mirrored: bool) -> Tensor:
 
 def _back(patches: Tensor, quarters: int, mirrored: bool) -> Tensor:
     return torch.rot90(patches.flip(3) if mirrored else patches, -quarters, (2, 3))
-
-
-def _dice(one: Tensor, other: Tensor, structure: int) -> float:
-    a, b = one == structure, other == structure
-    total = int(a.sum() + b.sum())
-    return 2.0 * float((a & b).sum()) / total if total else 1.0

@@ -14,7 +14,7 @@ from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.comparison import Comparison
 from cardiomorph.evaluation.heart_view import HeartView
-from cardiomorph.evaluation.overlap import dice
+from cardiomorph.evaluation.overlap import agreement
 from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.presentation import Presentation, Side, values_table
 from cardiomorph.evaluation.record import NOTHING, Measured, Record
@@ -79,6 +79,7 @@ class FullField:
         """The hearts in full fields with their scans, in order of name."""
         assert self.scans is not None, "asked before"
         scans = {entry.id: entry for entry in find_subjects(self.scans)[1]}
+        read: dict[str, dict[Phase, Frame]] = {}
         chosen = []
         for folder in acdc.subject_folders(self.synth):
             if not (folder / "provenance.json").is_file():
@@ -90,8 +91,11 @@ class FullField:
         kept = sorted(rng.choice(len(chosen), min(len(chosen), MOST_HEARTS), replace=False)) if chosen else []
         for index in track(kept, "hearts beside scans", len(kept)):
             folder, parent = chosen[int(index)]
-            subject, scan = acdc.read(folder), scans[parent].load_present()
-            stored = {phase: scan.stored(phase) for phase in PHASES}
+            subject = acdc.read(folder)
+            if parent not in read:
+                scan = scans[parent].load_present()
+                read[parent] = {phase: scan.stored(phase) for phase in PHASES}
+            stored = read[parent]
             if subject.problems or any(frame.image is None for frame in (*subject.frames.values(), *stored.values())):
                 continue
             if any(subject.frames[p].label.array.shape != stored[p].label.array.shape for p in PHASES):
@@ -163,7 +167,7 @@ def _overlap(frame: Frame, model: FieldSegmenter) -> dict[str, float]:
         read = segment_volume(model, frame.image, Path("a heart"))[0].label.array
     except CardiomorphError:
         return dict.fromkeys(_NAMES, 0.0)
-    return {structure.name.lower(): dice(frame.label.array, read, structure) for structure in STRUCTURES}
+    return agreement(frame.label.array, read)
 
 
 def _told_apart(made: Sequence[_Made], seed: int) -> tuple[list[Comparison], dict[tuple[str, ...], str]]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.fidelity import noise_level, sharpness
-from cardiomorph.synthesis.full_field import SEAM_MM
+from cardiomorph.synthesis.full_field import SEAM_MM, distance_in_plane_mm
 
 _SEAM_MM = (0.25 * SEAM_MM, 1.25 * SEAM_MM)
 _RANGE = (0.5, 99.5)
@@ -55,12 +54,8 @@ def field_measures(made: Frame, source: Frame) -> FieldMeasures:
 
 def seam_ring(heart: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[np.bool_]:
     """(x, y, slice) voxels from 2 to 10 mm around a heart, in the slices that have one."""
-    ring = np.zeros(heart.shape, bool)
-    for index in range(heart.shape[2]):
-        if heart[..., index].any():
-            distance = distance_transform_edt(~heart[..., index], sampling=spacing_mm)
-            ring[..., index] = (distance > _SEAM_MM[0]) & (distance < _SEAM_MM[1])
-    return ring
+    distance = distance_in_plane_mm(heart, spacing_mm)
+    return (distance > _SEAM_MM[0]) & (distance < _SEAM_MM[1])
 
 
 def _gradient(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -52,18 +52,19 @@ def set_into(
 
 def _weights(scan: Frame, label: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """How much of each voxel is painted; and where both images show what lies around the heart."""
-    weight = np.zeros(label.shape, np.float32)
-    around = np.zeros(label.shape, bool)
-    spacing = scan.label.spacing_mm[:2]
-    for index in range(label.shape[2]):
-        new = label[..., index] > 0
-        heart = new | (scan.label.array[..., index] > 0)
-        if heart.any():
-            distance = distance_transform_edt(~heart, sampling=spacing)
-            share = np.clip(1.0 - distance / SEAM_MM, 0.0, 1.0)
-            weight[..., index] = share * share * (3.0 - 2.0 * share)
-            around[..., index] = (distance > 0) & (distance < SEAM_MM) & new.any()
-    return weight, around
+    new = label > 0
+    distance = distance_in_plane_mm(new | (scan.label.array > 0), scan.label.spacing_mm[:2])
+    share = np.clip(1.0 - distance / SEAM_MM, 0.0, 1.0)
+    around = (distance > 0) & (distance < SEAM_MM) & np.any(new, axis=(0, 1))
+    return (share * share * (3.0 - 2.0 * share)).astype(np.float32), around
+
+
+def distance_in_plane_mm(heart: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> NDArray[np.float64]:
+    """(x, y, slice) distance of every voxel to the heart in its own slice; infinite in a slice without one."""
+    distance = np.full(heart.shape, np.inf)
+    for index in np.flatnonzero(np.any(heart, axis=(0, 1))):
+        distance[..., index] = distance_transform_edt(~heart[..., index], sampling=spacing_mm)
+    return distance
 
 
 def _matched(

@@ -11,14 +11,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve, gaussian_filter
+from scipy.ndimage import gaussian_filter
+
+from cardiomorph.evaluation.fidelity import noise_level_by_median
 
 Image = NDArray[np.float32]
 _FINE_PX = 1.5
 _LEAST_PX = 8
-_DIFFERENCE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6.0
-_SD_OF_MEDIAN = 1.4826
-"""A normal variable's SD by the median of its absolute value."""
 
 
 def grained(painted: Image, source: Image, region: NDArray[np.bool_], rng: np.random.Generator) -> Image:
@@ -53,13 +52,7 @@ def _box(region: NDArray[np.bool_], index: int) -> tuple[slice, slice, int] | No
 
 
 def _noise_variance(parts: list[Image]) -> float:
-    """Mean over pictures of the variance that white noise would have that leaves as much of a 3 x 3 difference."""
-    return float(np.mean([_noise_sd(part) ** 2 for part in parts])) if parts else 0.0
-
-
-def _noise_sd(picture: Image) -> float:
-    passed = np.abs(convolve(picture, _DIFFERENCE, mode="reflect"))[1:-1, 1:-1]
-    return _SD_OF_MEDIAN * float(np.median(passed))
+    return float(np.mean([noise_level_by_median(part) ** 2 for part in parts])) if parts else 0.0
 
 
 def _texture(picture: Image, rng: np.random.Generator) -> Image:

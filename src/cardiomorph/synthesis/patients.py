@@ -17,11 +17,10 @@ from cardiomorph.checks import checked_name, is_name
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.cohort_preparation import doubt_lines, grouped
 from cardiomorph.data.entry import Entry
-from cardiomorph.data.heart_file import LABEL_ENDINGS, heart_file
+from cardiomorph.data.heart_file import heart_file, label_ending
 from cardiomorph.data.label_codes import parsed_codes
 from cardiomorph.data.prepare import PreparationConfig, PreparedSubject, prepare_subject
 from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.sources.images import stem_of
 from cardiomorph.data.subject import Frame
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.reconstruction import reconstruction_report
@@ -108,7 +107,7 @@ def _has_labels(path: Path) -> bool:
     if not path.exists() or (path / "cohort.json").is_file():
         return True
     names = [path] if path.is_file() else [*path.glob("*.nii*"), *path.glob("*/*.nii*"), *path.glob("*/*/*.nii*")]
-    return not names or any(stem_of(name).endswith(LABEL_ENDINGS) or name.parent.name == "labelsTr" for name in names)
+    return not names or any(label_ending(name) or name.parent.name == "labelsTr" for name in names)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.two_samples import area_under_curve
 from cardiomorph.models.field_segmenter import standardised
 from cardiomorph.progress import track
-from cardiomorph.synthesis.full_field import SEAM_MM
+from cardiomorph.synthesis.full_field import SEAM_MM, distance_in_plane_mm
 
 SIDE_PX = 80
 FOLDS = 5
@@ -55,13 +54,13 @@ def cutouts(frame: Frame, patient: str, *, made: bool, every: int = 1) -> list[C
     heart = frame.label.array > 0
     x, y, z = np.nonzero(heart)
     centre = (round(float(x.mean())), round(float(y.mean())))
-    found = []
-    for index in np.unique(z)[::every]:
-        distance = distance_transform_edt(~heart[..., index], sampling=frame.label.spacing_mm[:2])
-        place = np.where(heart[..., index], 2, (distance < SEAM_MM).astype(int)).astype(np.uint8)
-        image = frame.image.array[..., index].astype(np.float32)
-        found.append(Cutout(_around(image, centre), _around(place, centre), patient, made))
-    return found
+    near = distance_in_plane_mm(heart, frame.label.spacing_mm[:2]) < SEAM_MM
+    place = np.where(heart, 2, near.astype(int)).astype(np.uint8)
+    image = frame.image.array.astype(np.float32)
+    return [
+        Cutout(_around(image[..., index], centre), _around(place[..., index], centre), patient, made)
+        for index in np.unique(z)[::every]
+    ]
 
 
 def _around(plane: NDArray[Any], centre: tuple[int, int]) -> NDArray[Any]:

@@ -43,7 +43,11 @@ def move(images: Tensor, motions: Tensor, outside: float = 0.0) -> Tensor:
 
 def move_labels(one_hot: Tensor, motions: Tensor) -> Tensor:
     """The same for one-hot labels: linear on every class, then the largest. Returns (batch, h, w) integers."""
-    moved = move(one_hot, motions)
+    return most_of(move(one_hot, motions))
+
+
+def most_of(moved: Tensor) -> Tensor:
+    """The largest class of (batch, classes, h, w) that were moved by interpolation."""
     # What came from outside is background; without this a tie of zeros would be.
     moved[:, 0] += 1.0 - moved.sum(dim=1)
     return moved.argmax(dim=1)

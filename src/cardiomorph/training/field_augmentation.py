@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from cardiomorph.data.fields import FieldStack
-from cardiomorph.models.field_segmenter import sampled, standardised
+from cardiomorph.models.field_segmenter import FieldSegmenterConfig, sampled, standardised
+from cardiomorph.models.label_vae import one_hot
+from cardiomorph.training.augmentation import most_of
 
 
 class FieldAugmentationConfig(BaseModel):
@@ -38,21 +40,28 @@ class FieldAugmentationConfig(BaseModel):
 
 
 def draw_patch(
-    stack: FieldStack, index: int, config: FieldAugmentationConfig, size: int, pixel_mm: float, rng: torch.Generator,
-    neighbours: int,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """One patch of slice ``index``: (1 + 2 * neighbours, size, size), standardised, and labels (size, size)."""
-    u, v = _positions(stack, config, size, pixel_mm, rng)
-    order = index + torch.arange(-neighbours, neighbours + 1) * (1 if _chance(0.5, rng) else -1)
+    stack: FieldStack,
+    index: int,
+    config: FieldAugmentationConfig,
+    size: int,
+    model: FieldSegmenterConfig,
+    rng: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A patch of a slice with those beside it: (1 + 2 * neighbours, size, size), standardised, and (size, size) labels.
+
+    Args:
+        index: of the slice.
+        model: says how many neighbours, pixel size and classes.
+    """
+    u, v = _positions(stack, config, size, model.pixel_mm, rng)
+    near = model.neighbours
+    order = index + torch.arange(-near, near + 1) * (1 if _chance(0.5, rng) else -1)
     if _chance(config.alone, rng):
         order[:] = index
     order = order.clamp(0, len(stack.image) - 1)
-    planes = torch.from_numpy(stack.image)[order][None]
-    image = sampled(planes, u, v)
-    coded = F.one_hot(torch.from_numpy(stack.label[index]).long(), 4).permute(2, 0, 1)[None].float()
-    moved = sampled(coded, u, v)[0]
-    moved[0] += 1.0 - moved.sum(dim=0)
-    return _other_look(image, config, rng)[0], moved.argmax(dim=0)
+    image = sampled(torch.from_numpy(stack.image)[order][None], u, v)
+    coded = one_hot(torch.from_numpy(stack.label[index])[None], len(model.classes))
+    return _other_look(image, config, rng)[0], most_of(sampled(coded, u, v))[0]
 
 
 def _uniform(low: float, high: float, rng: torch.Generator) -> float:

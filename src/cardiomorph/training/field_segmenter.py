@@ -7,7 +7,6 @@ measured how well the segmenter knows its own mistakes. The held-out patients st
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +71,6 @@ def set_aside(cohort: Cohort, share: float, seed: int) -> list[str]:
     return [name for name in sorted(groups) if split[name] == "heldout"]
 
 
-@dataclass(frozen=True)
-class _Fields:
-    """Stacks, and every slice of them as (stack, slice)."""
-
-    stacks: list[FieldStack]
-
-    @property
-    def index(self) -> list[tuple[int, int]]:
-        return [(s, z) for s, stack in enumerate(self.stacks) for z in range(len(stack.label))]
-
-
 class FieldSegmenterTask:
     """The segmenter, its running average, its optimiser and slices."""
 
@@ -98,8 +86,8 @@ class FieldSegmenterTask:
         mine = [name for name in cohort.ids("train") if name not in aside]
         read = read_fields(scans, [*mine, *aside])
         stacks = [stack for name in mine for stack in read[name]]
-        self.fields = _Fields(stacks + phantom_fields(config.phantoms, config.seed))
-        self.index = self.fields.index
+        stacks += phantom_fields(config.phantoms, config.seed)
+        self.slices = [(stack, plane) for stack in stacks for plane in range(len(stack.label))]
         self.shown = self._central([stack for name in aside for stack in read[name]] or stacks[:_SHOWN])
         self.modules: dict[str, nn.Module] = {"model": self.model, "average": self.average}
         adam = torch.optim.AdamW(self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
@@ -110,7 +98,7 @@ class FieldSegmenterTask:
         return self.average
 
     def plan(self) -> Plan:
-        return epochs_plan(len(self.index), self.config)
+        return epochs_plan(len(self.slices), self.config)
 
     def batch(self, indices: NDArray[Any], rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Patches and their labels. Every process draws all and keeps its share, so that a batch means the same."""
@@ -119,10 +107,9 @@ class FieldSegmenterTask:
         mine = self.hardware.share(len(indices))
         drawn = []
         for seed, item in zip(seeds[mine].tolist(), indices[mine], strict=True):
-            stack, plane = self.index[item]
             own = torch.Generator().manual_seed(seed)
-            size, pixel, near = config.patch_px, config.model.pixel_mm, config.model.neighbours
-            drawn.append(draw_patch(self.fields.stacks[stack], plane, config.augmentation, size, pixel, own, near))
+            stack, plane = self.slices[item]
+            drawn.append(draw_patch(stack, plane, config.augmentation, config.patch_px, config.model, own))
         images, labels = (torch.stack(parts).to(self.device) for parts in zip(*drawn, strict=True))
         return labels, images.contiguous(memory_format=torch.channels_last)
 
@@ -153,8 +140,11 @@ class FieldSegmenterTask:
             coarsening=1, alone=0,
         )  # fmt: skip
         rng, config = torch.Generator().manual_seed(self.config.seed), self.config
-        size, pixel, near = config.patch_px, config.model.pixel_mm, config.model.neighbours
-        drawn = [draw_patch(s, z, still, size, pixel, rng, near) for s in stacks for z in range(len(s.label))]
+        drawn = [
+            draw_patch(stack, plane, still, config.patch_px, config.model, rng)
+            for stack in stacks
+            for plane in range(len(stack.label))
+        ]
         images, labels = (torch.stack(parts) for parts in zip(*drawn, strict=True))
         return labels, images
 

@@ -6,11 +6,9 @@ server ends. Nothing of them is written anywhere else.
 
 from __future__ import annotations
 
-import gzip
 import re
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +16,16 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from cardiomorph.checks import is_name
-from cardiomorph.data.heart_file import LABEL_ENDINGS
+from cardiomorph.data.heart_file import label_ending
 from cardiomorph.data.sources.images import SUFFIXES, stem_of
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.virtual import virtual_number
-from cardiomorph.nifti_header import HEADER_BYTES, parse_header
 from cardiomorph.segmentation.batch import Segmenter, write_labelled
 from cardiomorph.segmentation.heart import SegmentedHeart, Step, segmenting
-from cardiomorph.segmentation.scans import find_scans
+from cardiomorph.segmentation.scans import find_scans, scan_name
 from cardiomorph.synthesis.patients import Patient, patients_at
 from cardiomorph.viewer.session import Session
+from cardiomorph.volume import read_header
 
 MAX_BYTES = 256 * 2**20
 """Of all files together, as they are sent."""
@@ -36,7 +34,6 @@ MAX_UNFOLDED = 768 * 2**20
 MAX_FILES = 8
 MAX_OPENED = 12
 _INFO = "Info.cfg"
-_GZIP = b"\x1f\x8b"
 
 
 class OpenedLine(BaseModel):
@@ -119,14 +116,7 @@ def opening(session: Session, files: dict[str, bytes]) -> Iterator[OpenedLine]:
 
 def _check_size(path: Path) -> None:
     """Raises `CardiomorphError` where a file would unfold to more than a viewer should hold."""
-    with path.open("rb") as stored:
-        zipped = stored.read(2) == _GZIP
-    try:
-        with gzip.open(path) if zipped else path.open("rb") as stream:
-            start = stream.read(HEADER_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CardiomorphError("is not a readable NIfTI file", where=path) from error
-    if parse_header(start, path).end > MAX_UNFOLDED:
+    if read_header(path).end > MAX_UNFOLDED:
         raise CardiomorphError(
             f"holds more than {MAX_UNFOLDED // 2**20} MB of voxels", where=path, fix="Crop it in time"
         )
@@ -134,12 +124,9 @@ def _check_size(path: Path) -> None:
 
 def _common_name(names: Sequence[str]) -> str:
     """What a folder of ACDC's layout is called: the files' names before ``_frame01`` and the like."""
-    stem = next((stem_of(Path(name)) for name in names if name != _INFO), "patient")
-    return re.sub(r"(_frame\d+)?(_4d|_sa)?(_gt|_labels?|_seg|_mask)?$", "", stem) or "patient"
-
-
-def _is_label(name: str) -> bool:
-    return name != _INFO and stem_of(Path(name)).endswith(LABEL_ENDINGS)
+    first = next((Path(name) for name in names if name != _INFO), Path("patient"))
+    unlabelled = stem_of(first).removesuffix(label_ending(first))
+    return re.sub(r"_frame\d+$", "", scan_name(Path(unlabelled))) or "patient"
 
 
 def _labelled(place: Path, names: Sequence[str]) -> Path | None:
@@ -148,7 +135,7 @@ def _labelled(place: Path, names: Sequence[str]) -> Path | None:
     Raises:
         CardiomorphError: several labels of which nobody says what they are.
     """
-    labels = [name for name in names if _is_label(name)]
+    labels = [name for name in names if label_ending(Path(name))]
     if _INFO in names:
         return place if labels else None
     if len(labels) > 1:
