@@ -17,7 +17,7 @@ from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import checked_tensors, digest, read_record, validated, write_bytes, write_json
 from cardiomorph.models.field_segmenter import FieldSegmenter, FieldSegmenterConfig
 from cardiomorph.models.image_generator import IMAGE_GENERATORS, ImageGenerator, generator_type
-from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, use_batch_statistics
 from cardiomorph.models.segmenter import Segmenter, SegmenterConfig
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -149,7 +149,7 @@ def load_shape_model(folder: Path, device: str = "cpu") -> LabelVAE:
     """The shape model of a run or atlas folder, in evaluation mode. Raises `CardiomorphError`."""
     model = _load(Path(folder), _SHAPE, device)
     assert isinstance(model, LabelVAE)
-    return model
+    return use_batch_statistics(model) if model.config.decoding_norm == "batch" else model
 
 
 def load_image_model(folder: Path, device: str = "cpu") -> ImageGenerator:

@@ -2,14 +2,16 @@
 
 What the text leaves open is filled as follows. The "four fully connected layers" run flattened features -> 256 -> 256
 -> 256 -> (mean, log-variance), with LeakyReLU between them. The decoder starts with one linear layer from the latent
-code to 8 x 8 features and mirrors the encoder's widths.
+code to 8 x 8 features and mirrors the encoder's widths. The configuration offers what the authors' public script does
+instead: linear layers without activations, three of them in the decoder, LeakyReLU of slope 0.01, and batch norms that
+stay in training mode when they decode. (Its parallel heads of mean and log-variance are the same function as one.)
 """
 
 from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +20,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cardiomorph.anatomy import CLASS_NAMES, N_CLASSES
-
-_SLOPE = 0.2
 
 
 class LabelVAEConfig(BaseModel):
@@ -32,6 +32,14 @@ class LabelVAEConfig(BaseModel):
     bottleneck: int = Field(256, ge=1, le=8192, description="units of the fully connected layers")
     size: int = Field(128, ge=32, le=4096, multiple_of=16, description="pixels along each side of a slice")
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
+    negative_slope: float = Field(0.2, ge=0, lt=1, description="of every LeakyReLU")
+    linear_activations: bool = Field(True, description="LeakyReLU between fully connected layers")
+    decoder_linear_layers: int = Field(1, ge=1, le=16, description="fully connected layers between code and features")
+    decoding_norm: Literal["running", "batch"] = Field(
+        "running",
+        description="what the decoder's batch norms use of a trained model: running statistics, or those of the slices "
+        "that are decoded together, as in a script that never leaves training mode",
+    )
 
 
 class Posterior(NamedTuple):
@@ -49,12 +57,22 @@ class Posterior(NamedTuple):
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance)
 
 
-def _convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
+def _convolution(channels_in: int, channels_out: int, slope: float, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
         nn.BatchNorm2d(channels_out),
-        nn.LeakyReLU(_SLOPE),
+        nn.LeakyReLU(slope),
     )
+
+
+def _fully_connected(widths: list[int], slope: float | None) -> list[nn.Module]:
+    """Linear layers from width to width, with activations between them where a slope is given."""
+    layers: list[nn.Module] = []
+    for index, (a, b) in enumerate(pairwise(widths)):
+        if index and slope is not None:
+            layers.append(nn.LeakyReLU(slope))
+        layers.append(nn.Linear(a, b))
+    return layers
 
 
 class LabelVAE(nn.Module):
@@ -63,30 +81,27 @@ class LabelVAE(nn.Module):
     def __init__(self, config: LabelVAEConfig) -> None:
         super().__init__()
         self.config = config
+        slope = config.negative_slope
         widths = [config.width * 2**level for level in range(4)]
         ins = [len(config.classes), *widths[:-1]]
         self.encoder = nn.Sequential(
             *(
-                nn.Sequential(_convolution(a, b, 2), _convolution(b, b), _convolution(b, b))
+                nn.Sequential(_convolution(a, b, slope, 2), _convolution(b, b, slope), _convolution(b, b, slope))
                 for a, b in zip(ins, widths, strict=True)
             )
         )
         self._grid = config.size // 16
         features = widths[-1] * self._grid**2
-        units = config.bottleneck
+        units, between = [config.bottleneck], slope if config.linear_activations else None
         self.to_posterior = nn.Sequential(
-            nn.Linear(features, units),
-            nn.LeakyReLU(_SLOPE),
-            nn.Linear(units, units),
-            nn.LeakyReLU(_SLOPE),
-            nn.Linear(units, units),
-            nn.LeakyReLU(_SLOPE),
-            nn.Linear(units, 2 * config.latent_dims),
+            *_fully_connected([features, *units * 3, 2 * config.latent_dims], between),
         )
-        self.from_code = nn.Linear(config.latent_dims, features)
+        down = _fully_connected([config.latent_dims, *units * (config.decoder_linear_layers - 1), features], between)
+        self.from_code = nn.Sequential(*down) if len(down) > 1 else down[0]
         outs = [*widths[-2::-1], widths[0]]
         self.decoder = nn.ModuleList(
-            nn.Sequential(_convolution(a, b), _convolution(b, b)) for a, b in zip(widths[::-1], outs, strict=True)
+            nn.Sequential(_convolution(a, b, slope), _convolution(b, b, slope))
+            for a, b in zip(widths[::-1], outs, strict=True)
         )
         self.head = nn.Sequential(
             nn.Conv2d(widths[0], widths[0], 3, 1, 1, bias=False),
@@ -108,14 +123,31 @@ class LabelVAE(nn.Module):
         return self.head(x)
 
 
+def use_batch_statistics(model: LabelVAE) -> LabelVAE:
+    """Takes the running statistics off the decoder's batch norms: slices decoded together are their batch from now on.
+
+    For use, not for training or saving.
+    """
+    for part in (model.decoder, model.head):
+        for module in part.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = module.num_batches_tracked = None
+    return model
+
+
 def fold_batch_norms(model: LabelVAE) -> LabelVAE:
-    """A copy for use, not for training: every batch norm is part of the convolution before it. Same results."""
+    """A copy for use, not for training: every batch norm is part of the convolution before it. Same results.
+
+    Batch norms without running statistics stay.
+    """
     ready = copy.deepcopy(model).eval()
     for module in ready.modules():
         if isinstance(module, nn.Sequential):
             for first, second in pairwise(range(len(module))):
                 convolution, norm = module[first], module[second]
-                if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                foldable = isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
+                if isinstance(convolution, nn.Conv2d) and foldable:
                     module[first], module[second] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
     return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.fidelity import noise_level, sharpness
-from cardiomorph.synthesis.full_field import SEAM_MM, distance_in_plane_mm
+from cardiomorph.synthesis.full_field import distance_in_plane_mm
 
-_SEAM_MM = (0.25 * SEAM_MM, 1.25 * SEAM_MM)
+_SEAM_MM = (2.0, 10.0)
 _RANGE = (0.5, 99.5)
 _MARGIN_PX = 4
 

@@ -22,7 +22,8 @@ from cardiomorph.data.subject import Frame
 from cardiomorph.evaluation.two_samples import area_under_curve
 from cardiomorph.models.field_segmenter import standardised
 from cardiomorph.progress import track
-from cardiomorph.synthesis.full_field import SEAM_MM, distance_in_plane_mm
+from cardiomorph.synthesis.full_field import distance_in_plane_mm
+from cardiomorph.synthesis.surroundings import RIM_MM
 
 SIDE_PX = 80
 FOLDS = 5
@@ -54,7 +55,7 @@ def cutouts(frame: Frame, patient: str, *, made: bool, every: int = 1) -> list[C
     heart = frame.label.array > 0
     x, y, z = np.nonzero(heart)
     centre = (round(float(x.mean())), round(float(y.mean())))
-    near = distance_in_plane_mm(heart, frame.label.spacing_mm[:2]) < SEAM_MM
+    near = distance_in_plane_mm(heart, frame.label.spacing_mm[:2]) < RIM_MM
     place = np.where(heart, 2, near.astype(int)).astype(np.uint8)
     image = frame.image.array.astype(np.float32)
     return [

@@ -90,6 +90,9 @@ class Plan:
     learning_rate_floor: float
     """Cosine decay from 1 to this share of the initial learning rate; 1 keeps it constant."""
     seed: int
+    decay: float = 1.0
+    """Factor on the learning rate an epoch, from ``decay_after`` on."""
+    decay_after: int = 0
     report_every: int = 20
     evaluate_every: int = 200
     checkpoint_every: int = 200
@@ -158,7 +161,8 @@ def batches(plan: Plan, start: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
 def learning_rate_scale(plan: Plan, step: int) -> float:
     """Factor on the initial learning rate at a step."""
     cosine = 0.5 * (1.0 + math.cos(math.pi * step / plan.steps))
-    return plan.learning_rate_floor + (1.0 - plan.learning_rate_floor) * cosine
+    decay = plan.decay ** max(0, step // plan.steps_per_epoch - plan.decay_after)
+    return decay * (plan.learning_rate_floor + (1.0 - plan.learning_rate_floor) * cosine)
 
 
 def _set_learning_rate(optimizers: Mapping[str, Optimizer], scale: float) -> None:

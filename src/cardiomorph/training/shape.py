@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class ShapeTrainingConfig(BaseModel):
     batch_size: int = Field(20, ge=2)
     learning_rate: float = Field(2e-5, gt=0, le=100)
     learning_rate_floor: float = Field(1.0, gt=0, le=1, description="share of it left after cosine decay")
+    learning_rate_decay: float = Field(1.0, gt=0, le=1, description="factor on it an epoch, after the constant ones")
+    constant_epochs: int = Field(0, ge=0, le=10**9, description="epochs before that decay begins")
     beta: float = Field(15.0, ge=0, le=1e6, description="weight of the KL divergence")
     beta_warmup_epochs: float = Field(0.0, ge=0, le=1e9, description="epochs over which beta rises from 0")
     free_nats: float = Field(0.0, ge=0, le=1e6, description="KL per dimension that costs nothing")
@@ -73,7 +76,13 @@ SHAPE_PRESETS: dict[str, ShapeTrainingConfig] = {
         beta_warmup_epochs=20,
         augmentation=_GENTLE,
     ),
-    "paper": ShapeTrainingConfig(),
+    # The text's; where it is silent, what the authors' public script does.
+    "paper": ShapeTrainingConfig(
+        model=LabelVAEConfig(negative_slope=0.01, linear_activations=False, decoder_linear_layers=3),
+        learning_rate_decay=0.96,
+        constant_epochs=150,
+        augmentation=AugmentationConfig(quarter_turns=0.7),
+    ),
 }
 
 
@@ -98,7 +107,9 @@ class ShapeTask:
         return self.model
 
     def plan(self) -> Plan:
-        return epochs_plan(len(self.slices), self.config)
+        config = self.config
+        plan = epochs_plan(len(self.slices), config)
+        return replace(plan, decay=config.learning_rate_decay, decay_after=config.constant_epochs)
 
     def beta_at(self, step: int) -> float:
         """The KL weight at a step, after warm-up."""
