@@ -16,6 +16,7 @@ from cardiomorph.evaluation.identity import (
     mean_overlap,
     monotonicity,
     position_drift_mm,
+    reidentified,
     rotation_drift_deg,
 )
 from cardiomorph.volume import Volume
@@ -119,3 +120,17 @@ def test_appearance_drifts_by_its_largest_change():
     assert appearance_drift(parent, parent | {"myocardium": -0.45}) == pytest.approx(0.25)
     assert appearance_drift(parent, parent | {"blood": None}) is None
     assert appearance_drift({"blood": 0.5}, parent) is None
+
+
+class TestReidentification:
+    def test_children_that_are_like_their_parents_are_found(self):
+        rng = np.random.default_rng(0)
+        parents = rng.normal(size=(10, 200))
+        own = np.repeat(np.arange(10), 3)
+        assert reidentified(3 * parents[own] + 0.1 * rng.normal(size=(30, 200)) + 5, parents, own) == 1.0
+
+    def test_strangers_are_found_by_chance(self):
+        rng = np.random.default_rng(1)
+        own = np.repeat(np.arange(10), 100)
+        found = reidentified(rng.normal(size=(1000, 50)), rng.normal(size=(10, 50)), own)
+        assert found == pytest.approx(0.1, abs=0.05)

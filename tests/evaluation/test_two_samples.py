@@ -9,6 +9,7 @@ from scipy.stats import energy_distance
 
 from cardiomorph.evaluation.two_samples import (
     CHANGES,
+    Stratum,
     area_under_curve,
     classifier_test,
     energy_test,
@@ -83,7 +84,7 @@ def test_the_ratio_of_spreads_is_found_with_its_interval(scale):
 def test_the_power_is_that_of_the_test_itself():
     """What it claims for half the spread is what happens to sets with half the spread."""
     real = normal(25, seed=3)
-    claimed = power([(real, 60)], rng(), simulations=60)
+    claimed = power([Stratum(real, len(real), 60)], rng(), simulations=60)
     happened = np.mean(
         [
             energy_test([(normal(60, seed=s, scale=0.5), normal(25, seed=1000 + s))], rng(s), 100).p < 0.05
@@ -98,5 +99,5 @@ def test_the_power_is_that_of_the_test_itself():
 
 
 def test_more_hearts_have_more_power():
-    few, many = (power([(normal(n, seed=1), n)], rng(), 40)["shift_half_sd"] for n in (10, 60))
+    few, many = (power([Stratum(normal(n, seed=1), n, n)], rng(), 40)["shift_half_sd"] for n in (10, 60))
     assert many > few

@@ -90,8 +90,9 @@ def memorisation(share, image=0.0):
     return {"memorisation": [value("label_share_too_close", share), value("image_share_too_close", image)]}
 
 
-def identity(correlation):
-    return {"identity": [value("monotonicity", correlation), value("overlap", 0.95)]}
+def identity(skill, chance=0.05):
+    found = chance + skill * (1 - chance)
+    return {"identity": [value("reidentified_shape", found, real=chance), value("overlap", 0.95)]}
 
 
 CASES = {
@@ -110,7 +111,7 @@ CASES = {
     "fidelity": (fidelity, (0.0, 10.0), (10.1, 16.0), (16.1,)),
     "label match": (label_match, (0.95, 0.851), (0.849, 0.751), (0.749, 0.0)),
     "memorisation": (memorisation, (0.0, 0.05), (0.051, 0.1), (0.101, 1.0)),
-    "identity": (identity, (1.0, 0.9), (0.89, 0.7), (0.69, -1.0)),
+    "identity": (identity, (1.0, 0.501), (0.499, 0.251), (0.249, 0.0)),
 }
 
 
@@ -144,10 +145,22 @@ def test_a_full_field_that_is_read_worse_than_its_scans_is_not_inside():
 
 
 def test_identity_needs_no_overlap_for_a_virtual_parent_has_none():
-    growth, overlap = identity(1.0)["identity"]
-    assert word("identity", {"identity": [growth]}) == "inside"
-    assert "overlap" not in reason("identity", {"identity": [growth]})
+    shape, overlap = identity(1.0)["identity"]
+    assert word("identity", {"identity": [shape]}) == "inside"
+    assert "overlap" not in reason("identity", {"identity": [shape]})
     assert word("identity", {"identity": [overlap]}) == "not measured"
+
+
+def test_a_disease_that_grows_is_no_identity():
+    """Every morph grows, whoever's it is."""
+    grown = {"identity": [value("monotonicity", 1.0), *identity(0.0)["identity"]]}
+    assert word("identity", grown) == "outside"
+
+
+def test_identity_is_as_good_as_its_worse_half():
+    looks = [*identity(1.0)["identity"], value("reidentified_appearance", 0.1, real=0.05)]
+    assert word("identity", {"identity": looks}) == "outside"
+    assert "by appearance in 10%" in reason("identity", {"identity": looks})
 
 
 @pytest.mark.parametrize("area", ["validity", "label match", "3D consistency of labels", "fidelity"])

@@ -36,7 +36,7 @@ def trajectory(rng):
 
 def made():
     rng = np.random.default_rng(0)
-    groups = {name: group_statistics([trajectory(rng) for _ in range(n)]) for name, n in (("NOR", 4), ("DCM", 3))}
+    groups = group_statistics({name: [trajectory(rng) for _ in range(n)] for name, n in (("NOR", 4), ("DCM", 3))})
     styles = {p: rng.normal(size=(32, 5)).astype(np.float32) for p in PHASES}
     parents = {
         "a": Parent("a", "train", trajectory(rng), GEOMETRY, styles, 171.0, 64.5, 0.0137),
@@ -112,7 +112,7 @@ def test_a_folder_without_atlas_is_an_error(tmp_path):
 def test_an_atlas_of_another_format_is_not_read(change, folder):
     description = json.loads((folder / "atlas.json").read_text())
     (folder / "atlas.json").write_text(json.dumps(description | change))
-    with pytest.raises(CardiomorphError, match=r"atlas\.json: is in format (99|None); this version reads format 3"):
+    with pytest.raises(CardiomorphError, match=r"atlas\.json: is in format (99|None); this version reads format 4"):
         Atlas(folder)
 
 
@@ -196,7 +196,7 @@ def rewritten(folder, name, change, metadata=None):
         (lambda a: a.update({"DCM/ED/mean": np.zeros((31, 3))}), r"DCM/ED/mean has the shape \(31, 3\)"),
         (lambda a: a.update({"DCM/ED/sd": np.zeros((32, 3), int)}), "DCM/ED/sd holds int64"),
         (lambda a: a.update({"DCM/ED/sd": -np.ones((32, 3))}), "DCM/ED/sd is negative"),
-        (lambda a: a.update({"DCM/joint/factors": np.zeros((2, 5))}), "DCM/joint/factors has the shape"),
+        (lambda a: a.update({"DCM/joint/along": np.zeros((2, 5))}), "DCM/joint/along has the shape"),
         (lambda a: a.update({"NOR/joint/mean": np.zeros(())}), "NOR/joint/mean has the shape"),
         (lambda a: a.update({"NOR/ES/minimum": np.full((32, 3), 1e9)}), "NOR/ES/minimum is above its maximum"),
         (lambda a: a.pop("NOR/joint/mean"), "it lacks 'NOR/joint/mean'"),

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, one_hot, vae_loss
+from cardiomorph.models.checkpoint import load_shape_model, save_model
+from cardiomorph.models.label_vae import LabelVAE, LabelVAEConfig, Posterior, fold_batch_norms, one_hot, vae_loss
+from cardiomorph.training.augmentation import AugmentationConfig, draw_motions, move_labels
+from cardiomorph.training.loop import Plan, learning_rate_scale
 from cardiomorph.training.shape import SHAPE_PRESETS
 
 TINY = LabelVAEConfig(width=2, latent_dims=5, bottleneck=8, size=32)
@@ -103,7 +106,10 @@ class TestThePaper:
             0,
             1,
         )
-        assert not config.augmentation.active
+        assert config.augmentation == AugmentationConfig(quarter_turns=0.7)
+        assert (config.learning_rate_decay, config.constant_epochs) == (0.96, 150)
+        model = config.model
+        assert (model.negative_slope, model.linear_activations, model.decoder_linear_layers) == (0.01, False, 3)
         assert (config.model.latent_dims, config.model.width, config.model.size) == (16, 64, 128)
 
     def test_the_encoder_is_four_blocks_of_three_convolutions(self, model):
@@ -137,3 +143,41 @@ class TestThePaper:
             assert [(c.stride, c.kernel_size) for c in convolutions] == [((1, 1), (3, 3))] * 2
         assert [type(m) for m in model.head] == [nn.Conv2d, nn.BatchNorm2d, nn.Conv2d]
         assert model.head[-1].out_channels == 4
+
+
+class TestTheAuthorsScript:
+    def test_linear_layers_are_as_many_and_as_bare_as_asked(self):
+        config = LabelVAEConfig(width=2, bottleneck=8, size=32, linear_activations=False, decoder_linear_layers=3)
+        model = LabelVAE(config)
+        assert [type(layer) for layer in model.to_posterior] == [nn.Linear] * 4
+        assert [(layer.in_features, layer.out_features) for layer in model.from_code] == [(16, 8), (8, 8), (8, 64)]
+        slopes = {m.negative_slope for m in LabelVAE(LabelVAEConfig(width=2, negative_slope=0.01)).modules()
+                  if isinstance(m, nn.LeakyReLU)}  # fmt: skip
+        assert slopes == {0.01}
+
+    def test_a_decoder_may_keep_the_statistics_of_its_batch(self, tmp_path):
+        torch.manual_seed(0)
+        model = LabelVAE(LabelVAEConfig(width=2, latent_dims=4, bottleneck=8, size=32, decoding_norm="batch"))
+        save_model(tmp_path, "shape", model)
+        codes = torch.randn(6, 4)
+        with torch.inference_mode():
+            expected = model.train().decode(codes)
+            loaded = load_shape_model(tmp_path)
+            assert torch.allclose(loaded.decode(codes), expected, atol=1e-5)
+            assert torch.allclose(fold_batch_norms(loaded).decode(codes), expected, atol=1e-5)
+            assert not torch.allclose(loaded.decode(codes[:3]), expected[:3], atol=1e-3), "other slices, another batch"
+
+    def test_the_rate_decays_after_its_constant_epochs(self):
+        plan = Plan(n_items=40, batch_size=20, steps=600, learning_rate_floor=1.0, seed=0, decay=0.96, decay_after=150)
+        assert learning_rate_scale(plan, 0) == learning_rate_scale(plan, 301) == 1.0
+        assert learning_rate_scale(plan, 2 * 160) == pytest.approx(0.96**10)
+
+    def test_quarter_turns_are_exact_and_as_often_as_asked(self):
+        labels = torch.zeros(400, 16, 16, dtype=torch.long)
+        labels[:, 2:5, 3:11] = 1
+        motions = draw_motions(AugmentationConfig(quarter_turns=0.7), 400, 16, torch.Generator().manual_seed(0))
+        turned = move_labels(one_hot(labels, 2), motions)
+        wanted = [torch.rot90(labels[0], k) for k in range(4)]
+        counts = [sum(bool((one == other).all()) for one in turned) for other in wanted]
+        assert sum(counts) == 400
+        assert counts[0] / 400 == pytest.approx(0.3 + 0.7 / 4, abs=0.08)

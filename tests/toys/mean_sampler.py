@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from cardiomorph.latent.joint import unpack
 from cardiomorph.latent.samplers.draw import Draw
-from cardiomorph.latent.statistics import GroupStatistics, unpack
+from cardiomorph.latent.statistics import GroupStatistics
 from cardiomorph.latent.trajectory import Trajectory
 
 

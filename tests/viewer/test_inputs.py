@@ -87,7 +87,7 @@ def test_a_heart_of_a_sampler_with_settings_of_its_own_is_left_out(atlas, tmp_pa
         parents=1,
         versions=1,
         images=False,
-        sampler=PopulationSampler(shrinkage=0.5),
+        sampler=PopulationSampler(inherited=0.5),
     )
     assert find_inputs(synthesize(atlas, tmp_path / "hearts", request)).hearts == {}
 

@@ -38,6 +38,7 @@ for command in (
     atlas_commands.atlas,
     heart_commands.synthesize,
     judging_commands.evaluate,
+    judging_commands.crossfit,
     data_commands.segment,
     heart_commands.reconstruct,
     judging_commands.view,

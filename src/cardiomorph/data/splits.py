@@ -22,9 +22,7 @@ def split_subjects(
         groups: subject -> group.
         twins: sets of subjects that must stay together.
     """
-    set_of = {name: tuple(members) for members in twins for name in members}
-    unit_of = {name: set_of.get(name, (name,)) for name in sorted(groups)}
-    units = sorted(set(unit_of.values()))
+    units = _units(groups, twins)
     rng = np.random.default_rng(seed)
     split: dict[str, Split] = dict.fromkeys(groups, "train")
     for group in sorted(set(groups.values())):
@@ -35,3 +33,30 @@ def split_subjects(
                 split.update(dict.fromkeys(mine[index], "heldout"))
                 wanted -= len(mine[index])
     return split
+
+
+def fold_subjects(
+    groups: Mapping[str, str], twins: Sequence[Sequence[str]], first: Sequence[str], folds: int, seed: int
+) -> dict[str, int]:
+    """Assigns every subject to one of ``folds`` folds, evenly by group, twins together.
+
+    Args:
+        groups, twins: as of `split_subjects`.
+        first: subjects of fold 0, as the held-out ones; with none every fold is drawn.
+    """
+    rng, fold = np.random.default_rng(seed), dict.fromkeys(first, 0)
+    others = range(1 if first else 0, folds)
+    start = 0
+    for group in sorted(set(groups.values())):
+        mine = [unit for unit in _units(groups, twins) if groups[unit[0]] == group and unit[0] not in fold]
+        for position, index in enumerate(rng.permutation(len(mine))):
+            fold.update(dict.fromkeys(mine[index], others[(start + position) % len(others)]))
+        # The next group goes on where this one ended, so that no fold gets every remainder.
+        start += len(mine)
+    return fold
+
+
+def _units(groups: Mapping[str, str], twins: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """What stays together: subjects, or sets of twins."""
+    set_of = {name: tuple(members) for members in twins for name in members}
+    return sorted({set_of.get(name, (name,)) for name in groups})

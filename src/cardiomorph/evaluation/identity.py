@@ -66,6 +66,22 @@ def monotonicity(severities: Sequence[float], series: Sequence[Measures], group:
     return float(direction * spearmanr(severities, numbers).statistic)
 
 
+def reidentified(children: NDArray[np.float64], parents: NDArray[np.float64], own: NDArray[np.intp]) -> float:
+    """Share of the children whose most similar parent is their own.
+
+    Args:
+        children: (n, features) and
+        parents: (m, features), similar where their correlation is large.
+        own: (n,) index of each child's parent; by chance one in m is found.
+    """
+
+    def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        centred = rows - rows.mean(axis=1, keepdims=True)
+        return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12))
+
+    return float((np.argmax(unit(children) @ unit(parents).T, axis=1) == own).mean())
+
+
 def appearance_drift(parent: Mapping[str, float | None], child: Mapping[str, float | None]) -> float | None:
     """Largest change of blood, myocardium and background brightness, in units of [-1, 1]; None where one is missing."""
     changes = []

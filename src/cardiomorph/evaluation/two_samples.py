@@ -75,18 +75,24 @@ class Told:
     high: float
 
 
-def classifier_test(x: Table, y: Table, rng: np.random.Generator) -> Told | None:
+Folds = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def classifier_test(x: Table, y: Table, rng: np.random.Generator, folds: Folds | None = None) -> Told | None:
     """A ridge logistic regression on the measures, their squares and products, in five folds.
 
     None for fewer than ten hearts in either set.
+
+    Args:
+        folds: in which fold each heart of both sets is; drawn without.
     """
     if min(len(x), len(y)) < 2 * _FOLDS:
         return None
     pooled = _quadratic(np.concatenate([x, y]))
     second = np.arange(len(pooled)) >= len(x)
-    fold = np.concatenate([rng.permutation(len(part)) % _FOLDS for part in (x, y)])
+    fold = np.concatenate(folds or [rng.permutation(len(part)) % _FOLDS for part in (x, y)])
     scores = np.empty(len(pooled))
-    for k in range(_FOLDS):
+    for k in np.unique(fold):
         seen = fold != k
         scores[~seen] = _logistic(pooled[seen], second[seen], pooled[~seen])
     resampled = []
@@ -159,8 +165,22 @@ CHANGES: dict[str, Change] = {
 """What a generator may do wrong, in SDs of the real hearts; "nothing" gives the rate of false alarms."""
 
 
+@dataclass(frozen=True)
+class Stratum:
+    """Hearts that are re-labelled among themselves.
+
+    Attributes:
+        real: what real hearts of that kind are like.
+        real_count, count: how many real and synthetic ones the test compares.
+    """
+
+    real: Table
+    real_count: int
+    count: int
+
+
 def power(
-    groups: Sequence[tuple[Table, int]],
+    strata: Sequence[Stratum],
     rng: np.random.Generator,
     simulations: int = 40,
     permutations: int = 100,
@@ -168,18 +188,16 @@ def power(
     """By change, the share of simulated sets in which `energy_test` finds p below 0.05.
 
     Args:
-        groups: by stratum, the real hearts, whose mean and (shrunk) covariance simulated ones have, and how many
-            synthetic ones there are.
+        strata: simulated hearts have the mean and the (shrunk) covariance of their real ones.
     """
-    found = {}
+    found, normals = {}, [_normal_of(one.real) for one in strata]
     for name, change in CHANGES.items():
         hits = 0
         for _ in range(simulations):
             pairs = []
-            for real, count in groups:
-                mean, factor = _normal_of(real)
-                simulated = mean + rng.standard_normal((len(real), real.shape[1])) @ factor.T
-                drawn = mean + rng.standard_normal((count, real.shape[1])) @ factor.T
+            for one, (mean, factor) in zip(strata, normals, strict=True):
+                simulated = mean + rng.standard_normal((one.real_count, len(mean))) @ factor.T
+                drawn = mean + rng.standard_normal((one.count, len(mean))) @ factor.T
                 pairs.append((change(drawn, simulated), simulated))
             hits += energy_test(pairs, rng, permutations).p < LEVEL
         found[name] = hits / simulations

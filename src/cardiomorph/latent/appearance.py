@@ -73,14 +73,22 @@ class AppearanceStatistics:
         return {phase: drawn[index].astype(np.float32) for index, phase in enumerate(PHASES)}, noise
 
 
-def appearance_statistics(subjects: Sequence[Styles], noise: Sequence[float]) -> AppearanceStatistics:
-    """Statistics of two or more subjects' appearances: the factors that hold 95 % of the variance, at most 16."""
+def appearance_statistics(
+    subjects: Sequence[Styles], noise: Sequence[float], *, share: bool = False
+) -> AppearanceStatistics:
+    """Statistics of two or more subjects' appearances: the factors that hold 95 % of the variance, at most 16.
+
+    Args:
+        share: of an atlas to give away. Factors are combinations of few subjects, who can be told by lying in their
+            span: there are none, and the covariance over slices, phases and numbers holds all variance. Noise levels
+            are those of a log-normal distribution, not single subjects'.
+    """
     codes = np.stack([np.stack([styles[phase] for phase in PHASES]) for styles in subjects]).astype(float)
     mean = codes.mean(axis=0)
     n = len(codes)
     scores, singular, rows = np.linalg.svd((codes - mean).reshape(n, -1) / np.sqrt(n - 1), full_matrices=False)
-    share = np.cumsum(singular**2) / max(float((singular**2).sum()), np.finfo(float).tiny)
-    kept = min(MAX_FACTORS, n - 1, int(np.searchsorted(share, _VARIANCE_KEPT)) + 1)
+    held = np.cumsum(singular**2) / max(float((singular**2).sum()), np.finfo(float).tiny)
+    kept = 0 if share else min(MAX_FACTORS, n - 1, int(np.searchsorted(held, _VARIANCE_KEPT)) + 1)
     coordinates = np.sqrt(n - 1) * scores[:, :kept]
     rest = ((scores[:, kept:] * singular[kept:]) @ rows[kept:]).reshape(n, -1, mean.shape[-1])
     along, across = np.einsum("nad,nbd->ab", rest, rest), np.einsum("nad,nae->de", rest, rest)
@@ -91,8 +99,14 @@ def appearance_statistics(subjects: Sequence[Styles], noise: Sequence[float]) ->
         maximum=coordinates.max(axis=0).astype(np.float32),
         along=_root(along / max(float(along.trace()), np.finfo(float).tiny)),
         across=_root(across),
-        noise=np.quantile(noise, _DECILES).astype(np.float32),
+        noise=(_smooth_deciles(noise) if share else np.quantile(noise, _DECILES)).astype(np.float32),
     )
+
+
+def _smooth_deciles(noise: Sequence[float]) -> NDArray[np.float64]:
+    """Deciles of the log-normal distribution with the same mean and SD of logarithms, its ends at 1 and 99 %."""
+    logs = np.log(np.maximum(noise, np.finfo(float).tiny))
+    return np.asarray(np.exp(logs.mean() + logs.std() * ndtri(np.clip(_DECILES, 0.01, 0.99))))
 
 
 def _root(covariance: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -37,11 +37,12 @@ from cardiomorph.files import (
     write_json,
 )
 from cardiomorph.latent.appearance import AppearanceStatistics
-from cardiomorph.latent.statistics import GroupStatistics, JointStatistics, PhaseStatistics
+from cardiomorph.latent.joint import JointStatistics
+from cardiomorph.latent.statistics import GroupStatistics, PhaseStatistics
 from cardiomorph.latent.trajectory import N_SLICES, Trajectory
 from cardiomorph.models.checkpoint import model_digest
 
-FORMAT = 3
+FORMAT = 4
 ATLAS, STATISTICS, PARENTS = "atlas.json", "statistics.safetensors", "parents.safetensors"
 MODELS = ("shape", "image")
 NAMES = (ATLAS, STATISTICS, PARENTS, *MODELS)
@@ -122,6 +123,16 @@ class Separability(BaseModel):
     subjects: int
 
 
+class Attacks(BaseModel):
+    """What attacks on the atlas find out of its training hearts: areas under the curve by attack, 0.5 is guessing."""
+
+    membership: dict[str, Finite] | None = None
+    statistics_alone: dict[str, Finite] | None = None
+    reconstruction_dice: Finite | None = None
+    reconstruction_dice_heldout: Finite | None = None
+    reconstruction: Finite | None = None
+
+
 class MatrixDiagnostics(BaseModel):
     """A correlation matrix, and how far its repair moved it."""
 
@@ -151,6 +162,7 @@ class Diagnostics(BaseModel):
     reconstruction_split: Literal["train", "heldout"]
     reconstruction: dict[str, Any]
     matrices: dict[str, dict[str, dict[str, MatrixDiagnostics]]]
+    attacks: Attacks | None = None
 
 
 class _Description(BaseModel):
@@ -210,14 +222,13 @@ _SPREAD = ("mean", "sd", "minimum", "maximum")
 _SHAPES: dict[type, dict[str, tuple[int | str, ...]]] = {
     PhaseStatistics: {**dict.fromkeys(_SPREAD, (N_SLICES, "latent")), "kendall": ("latent", "latent")},
     JointStatistics: {
-        **dict.fromkeys(_SPREAD, ("joint",)),
-        "factors": ("rank", "joint"),
-        "factor_minimum": ("rank",),
-        "factor_maximum": ("rank",),
-        "phase_correlation": (_PHASES, _PHASES),
-        "slice_correlation": (N_SLICES, N_SLICES),
-        "latent_correlation": ("latent", "latent"),
-        "length_correlation": (_PHASES, _PHASES),
+        **dict.fromkeys(("mean", "healthy_mean", "sd"), ("joint",)),
+        "along": (N_SLICES, "along"),
+        "across": ("codes", "across"),
+        "along_fast": (N_SLICES, "along_fast"),
+        "across_fast": ("codes", "across_fast"),
+        "lengths_on": (_PHASES, "across"),
+        "lengths_rest": (_PHASES, _PHASES),
     },
     AppearanceStatistics: {
         "mean": (_PHASES, N_SLICES, "style"),
@@ -253,7 +264,9 @@ def _checked_array(
 def _known(sizes: Sizes) -> dict[str, int]:
     found = {"latent": sizes.latent, "style": sizes.style}
     known = {name: length for name, length in found.items() if length is not None}
-    return known | ({"joint": _PHASES * (N_SLICES * sizes.latent + 1)} if sizes.latent else {})
+    if sizes.latent:
+        known |= {"joint": _PHASES * (N_SLICES * sizes.latent + 1), "codes": _PHASES * sizes.latent}
+    return known
 
 
 def _statistics(kind: type[Statistics], arrays: Mapping[str, NDArray[Any]], prefix: str, sizes: Sizes) -> Statistics:
@@ -264,7 +277,7 @@ def _statistics(kind: type[Statistics], arrays: Mapping[str, NDArray[Any]], pref
     }
     if "sd" in found and (found["sd"] < 0).any():
         raise ValueError(f"{prefix}/sd is negative somewhere")
-    if (found["minimum"] > found["maximum"]).any():
+    if "minimum" in found and (found["minimum"] > found["maximum"]).any():
         raise ValueError(f"{prefix}/minimum is above its maximum somewhere")
     return kind(**found)
 

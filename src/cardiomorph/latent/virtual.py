@@ -14,9 +14,9 @@ from cardiomorph.anatomy import HEALTHY
 from cardiomorph.data.prepare import Geometry
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.latent.atlas import Atlas, Parent, TypicalSubject
+from cardiomorph.latent.joint import unpack
 from cardiomorph.latent.options import VIRTUAL
 from cardiomorph.latent.samplers.population import PopulationSampler
-from cardiomorph.latent.statistics import unpack
 from cardiomorph.latent.trajectory import Trajectory
 
 _NAME = re.compile(rf"{VIRTUAL}0*([1-9][0-9]{{0,17}})")
@@ -54,7 +54,7 @@ def virtual_parent(atlas: Atlas, number: int, seed: int) -> Parent:
     rng = np.random.default_rng([seed, zlib.crc32(VIRTUAL.encode()), number])
     group = atlas.group(HEALTHY)
     middle = unpack(group.joint.mean, group.phases["ED"].mean.shape)
-    trajectory = PopulationSampler().draw(group, middle, rng).trajectory
+    trajectory = PopulationSampler(inherited=0.0).draw(group, middle, rng).trajectory
     surroundings = atlas.surroundings
     if surroundings is None:
         raise CardiomorphError(

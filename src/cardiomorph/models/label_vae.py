@@ -146,8 +146,9 @@ def fold_batch_norms(model: LabelVAE) -> LabelVAE:
         if isinstance(module, nn.Sequential):
             for first, second in pairwise(range(len(module))):
                 convolution, norm = module[first], module[second]
-                foldable = isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None
-                if isinstance(convolution, nn.Conv2d) and foldable:
+                if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+                    continue
+                if norm.running_mean is not None:
                     module[first], module[second] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
     return ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

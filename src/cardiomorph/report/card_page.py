@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cardiomorph.anatomy import STRUCTURES
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas_files import Attacks
 
 
 class CardFacts(BaseModel):
@@ -45,6 +46,11 @@ _MEMORISATION = (
     ("to_heldout", "median distance to the nearest of as many held-out hearts", "{:.3f}"),
     ("membership_auc", "AUC of telling members by distance; 0.5 is guessing", "{:.2f}"),
 )
+_ATTACKS = {
+    "span": "what of a heart lies outside the modes",
+    "distance": "distance to the group's mean",
+    "likelihood": "likelihood",
+}
 
 
 _TEMPLATE = """\
@@ -54,8 +60,9 @@ _TEMPLATE = """\
 
 Licence: {{ facts.licence }} (see LICENSE). {{ facts.attribution }}
 
-It holds no subject: group statistics of latent codes and of appearance codes only. Its healthy parents are
-virtual, drawn from the healthy group's statistics.
+No subject's codes travel with it: group statistics of latent codes and of appearance codes only, few numbers of many
+subjects. How far these tell whose hearts made them is measured below. Its healthy parents are virtual, drawn from the
+healthy group's statistics.
 
 ## Training
 
@@ -96,6 +103,21 @@ Hearts of virtual parents, healthy and diseased, against the training hearts and
 Not measured: the training data are no patients.
 {% endif %}
 
+## Attacks
+
+{% if attacks %}
+Whoever has this atlas and a patient's heart asks whether that patient is among the training subjects. Area under the
+curve, 0.5 is guessing; "statistics alone" leaves out that the shape model knows its own training hearts.
+
+| attack | held-out hearts as strangers | statistics alone |
+|---|---|---|
+{% for row in attacks %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+{% else %}
+Not measured: nobody was held out.
+{% endif %}
+
 ## Limits
 
 {% for limit in facts.limits %}
@@ -129,7 +151,23 @@ def card_page(facts: CardFacts, atlas: Atlas, training: Mapping[str, Any], metri
         training=[_training_row(kind, run) for kind, run in training.items()],
         quality=_quality_rows(atlas, metrics),
         memorisation=_memorisation_table(metrics) if metrics else None,
+        attacks=_attack_rows(atlas.diagnostics.attacks),
     )
+
+
+def _attack_rows(found: Attacks | None) -> list[list[str]]:
+    """Name, area against held-out hearts, area of the statistics alone."""
+    if found is None or found.membership is None:
+        return []
+    alone = found.statistics_alone or {}
+    rows = [
+        [_ATTACKS.get(name, name), f"{value:.2f}", f"{alone[name]:.2f}" if name in alone else "–"]
+        for name, value in found.membership.items()
+    ]
+    if found.reconstruction is None:
+        return rows
+    dice = f"Dice {found.reconstruction_dice:.3f}, of held-out hearts {found.reconstruction_dice_heldout:.3f}"
+    return [*rows, [f"nearest heart that it can make ({dice})", f"{found.reconstruction:.2f}", "–"]]
 
 
 def _training_row(kind: str, run: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.subject import LabelCodes
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.evaluation.areas import AREAS, Area
+from cardiomorph.evaluation.areas.memorisation import Memorisation
 from cardiomorph.evaluation.heart_files import HeartFile, cohort_hearts, folder_hearts
 from cardiomorph.evaluation.measurement import MeasurementConfig, measure_all
 from cardiomorph.evaluation.populations import Populations
@@ -64,6 +65,7 @@ def evaluate(
     segmenter: Path | None = None,
     scans: Path | None = None,
     compare: Sequence[Path] = (),
+    held_out_only: bool = False,
     codes: LabelCodes | None = None,
     fail_if: Sequence[str] = (),
     seed: int = 0,
@@ -84,6 +86,7 @@ def evaluate(
         segmenter: run folder of ``cardiomorph train segmenter`` on real hearts: label match and own features.
         scans: the data set of the patients into whose whole images hearts were set: what a full field gives away.
         compare: further sets to lay beside the first.
+        held_out_only: compare with the cohort's held-out hearts alone, whom no model saw; memorisation asks all.
         codes: translation of the synthetic labels' codes.
         fail_if: conditions like ``validity.invalid_slices > 0.01``.
         seed: of random halves and draws.
@@ -120,11 +123,16 @@ def evaluate(
     ]
     areas = [*AREAS, *own]
     split = {row["subject"]: row["split"] for row in cohort.rows}
-    sets = [
-        _summarised(one, areas if one is measured[0] else AREAS, Populations(one.records, real, split, seed))
-        for one in measured
-    ]
-    return _written(output, Findings(cohort, origin, config, seed, areas, sets, real, real_left_out), conditions, synth)
+    if held_out_only and "heldout" not in split.values():
+        raise CardiomorphError("holds nobody out", where=cohort.folder, fix="Prepare it with --heldout 0.2")
+    beside = [record for record in real if split[record.id] == "heldout"] if held_out_only else real
+    sets = []
+    for one in measured:
+        asked = areas if one is measured[0] else AREAS
+        everyone, few = (Populations(one.records, some, split, seed) for some in (real, beside))
+        sets.append(_summarised(one, asked, few, everyone))
+    found_all = Findings(cohort, origin, config, seed, areas, sets, beside, real_left_out)
+    return _written(output, found_all, conditions, synth)
 
 
 def _written(output: Path, found: Findings, conditions: Sequence[Condition], synth: Path) -> Evaluation:
@@ -163,8 +171,10 @@ def _measured(name: str, files: Sequence[HeartFile], folder: Path, config: Measu
     return HeartSet(name, {file.id: file for file in files}, records, left_out, {})
 
 
-def _summarised(one: HeartSet, areas: Sequence[Area], hearts: Populations) -> HeartSet:
-    return replace(one, summaries={area.name: area.summarise(hearts).finite() for area in areas})
+def _summarised(one: HeartSet, areas: Sequence[Area], hearts: Populations, everyone: Populations) -> HeartSet:
+    """Memorisation asks the training hearts, too, whomever the others ask."""
+    asked = {area.name: everyone if area.name == Memorisation.name else hearts for area in areas}
+    return replace(one, summaries={area.name: area.summarise(asked[area.name]).finite() for area in areas})
 
 
 def _origin(synth: Path, atlas: Path | None) -> Origin:

@@ -28,7 +28,7 @@ from cardiomorph.synthesis.painting import noise_strength, paint
 from cardiomorph.synthesis.request import HeartJob, SynthesisRequest
 from cardiomorph.volume import Volume
 
-_SHARES = ("share_out_of_bounds", "share_clipped")
+_SHARE = "share_out_of_bounds"
 
 
 class _Draw(BaseModel):
@@ -40,8 +40,8 @@ class _Draw(BaseModel):
     @field_validator("draw")
     @classmethod
     def _shares_are_numbers(cls, draw: dict[str, Any]) -> dict[str, Any]:
-        if not all(isinstance(draw.get(key, 0.0), int | float | None) for key in _SHARES):
-            raise ValueError(f"{' and '.join(_SHARES)} must be numbers")
+        if not isinstance(draw.get(_SHARE, 0.0), int | float | None):
+            raise ValueError(f"{_SHARE} must be a number")
         return draw
 
 
@@ -51,22 +51,17 @@ def _percent(shares: Sequence[float]) -> str:
 
 def draw_section(synth: Path) -> Section:
     """How the draws went, from each heart's provenance: share of code elements outside the group's range."""
-    shares: dict[str, dict[str, list[float]]] = {}
+    shares: dict[str, list[float]] = {}
     for path in sorted(synth.glob("*/provenance.json")):
         facts = validated(_Draw, read_record(path), path)
-        mine = shares.setdefault(facts.job.target, {})
-        for key in _SHARES:
-            if facts.draw.get(key) is not None:
-                mine.setdefault(key, []).append(float(facts.draw[key]))
-    rows = [
-        [group, str(max(map(len, found.values()), default=0)), *(_percent(found.get(key, [])) for key in _SHARES)]
-        for group, found in shares.items()
-    ]
+        mine = shares.setdefault(facts.job.target, [])
+        if facts.draw.get(_SHARE) is not None:
+            mine.append(float(facts.draw[_SHARE]))
+    rows = [[group, str(len(found)), _percent(found)] for group, found in shares.items()]
     return Section(
         "Draws",
-        "Mean share of a drawn heart's latent elements outside its group's own [min, max] as the draw left them, and "
-        "the share that a sampler clipped to keep them inside.",
-        table=table(["group", "draws", "out of bounds, %", "clipped to the bounds, %"], rows),
+        "Mean share of a drawn heart's latent elements outside its group's own [min, max].",
+        table=table(["group", "draws", "out of bounds, %"], rows),
     )
 
 

@@ -17,6 +17,7 @@ from cardiomorph.checks import check_same_classes
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.splits import Split
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.attacks import attack_report
 from cardiomorph.evaluation.latent_space import interpolation_report, latent_report, separability
 from cardiomorph.evaluation.reconstruction import reconstruction_report
 from cardiomorph.evaluation.reference import reference_of
@@ -33,7 +34,7 @@ from cardiomorph.latent.atlas_files import (
     write_statistics,
 )
 from cardiomorph.latent.correlation import kendall_matrix, positive_definite, sine_transform
-from cardiomorph.latent.statistics import GroupStatistics, group_statistics
+from cardiomorph.latent.statistics import GroupStatistics, group_statistics, without_subjects
 from cardiomorph.latent.trajectory import Trajectory, encode_subject
 from cardiomorph.models.checkpoint import (
     DESCRIPTION,
@@ -79,10 +80,14 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
     models = _models_for(source, shape, image, share)
     hearts = _encoded(source, models)
     groups = _statistics(hearts.training, source)
+    if share:
+        groups = {name: without_subjects(group) for name, group in groups.items()}
     if not hearts.parents:
         raise CardiomorphError(f"has no healthy ({HEALTHY}) subject to morph from", where=source.folder)
     parents = {} if share else hearts.parents
     diagnostics = _diagnostics(source, models.shape, hearts, matrix_report(groups, parents))
+    joint = {name: group.joint for name, group in groups.items()}
+    diagnostics["attacks"] = attack_report(models.shape, joint, hearts.training, hearts.heldout)
     training = source.ids("train")
     reference = reference_of(track(source.subjects("train"), "measuring", len(training)))
     looks = hearts.looks
@@ -90,7 +95,9 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
         _put_model(Path(shape), folder / "shape", models.shape, share)
         if image and models.image:
             _put_model(Path(image), folder / "image", cast(nn.Module, models.image), share)
-        write_statistics(folder, groups, appearance_statistics(*zip(*looks, strict=True)) if looks else None)
+        write_statistics(
+            folder, groups, appearance_statistics(*zip(*looks, strict=True), share=share) if looks else None
+        )
         if not share:
             write_parents(folder, parents)
         write_description(
@@ -213,7 +220,7 @@ def _statistics(trajectories: dict[str, list[Trajectory]], cohort: Cohort) -> di
                 where=cohort.folder,
                 fix="Prepare the cohort with more subjects or a smaller --heldout",
             )
-    return {group: group_statistics(found) for group, found in present.items()}
+    return group_statistics(present)
 
 
 def matrix_report(groups: dict[str, GroupStatistics], parents: dict[str, Parent]) -> dict[str, object]:

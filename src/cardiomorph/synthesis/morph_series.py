@@ -33,12 +33,15 @@ from cardiomorph.latent.trajectory import Trajectory, decode_labels, equalise, m
 from cardiomorph.latent.virtual import parent_named, virtual_name
 from cardiomorph.progress import track
 from cardiomorph.synthesis.painting import paint
+from cardiomorph.synthesis.reidentification import APPEARANCE, SHAPE, painted_slices, reidentification
 
 SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 PARENTS = 6
 """Healthy hearts whose morphs are measured."""
+REIDENTIFIED_AMONG = 20
+"""Healthy hearts among which a diseased heart's parent is looked for; one child of each disease."""
 OVERLAP, MONOTONICITY = "overlap", "monotonicity"
-_PAINTED = 6
+_SURE, _LIKELY = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Identity:
     sampler: Sampler
 
     name = "identity"
-    version = 1
+    version = 2
     column_prefix = ""
 
     def measure(self, view: HeartView) -> Measured:
@@ -66,25 +69,38 @@ class Identity:
     def summarise(self, hearts: Populations) -> Summary:
         if self.atlas is None:
             return Summary(missing={(): self.why})
-        parents = list(self.atlas.parents) or [virtual_name(number) for number in range(1, PARENTS + 1)]
-        evenly = np.unique(np.linspace(0, len(parents) - 1, PARENTS).round().astype(int))
-        chosen = [parents[index] for index in evenly]
-        summary = Summary(identity_comparisons(self.atlas, self.cohort, chosen, self.sampler, hearts.seed))
+        parents = list(self.atlas.parents) or [virtual_name(number) for number in range(1, REIDENTIFIED_AMONG + 1)]
+        series, crowd = (_evenly(parents, count) for count in (PARENTS, REIDENTIFIED_AMONG))
+        found = identity_comparisons(self.atlas, self.cohort, series, self.sampler, hearts.seed)
+        summary = Summary((*found, *reidentification(self.atlas, crowd, self.sampler, hearts.seed)))
         if summary.get(OVERLAP).value is not None:
             return summary
         return replace(summary, missing={(OVERLAP,): "the atlas's parents are not in this cohort"})
 
     def judge(self, summary: Summary) -> Sequence[Verdict]:
         growth, overlap = (summary.get(name).value for name in (MONOTONICITY, OVERLAP))
-        if growth is None:
+        shape, look = (summary.get(name) for name in (SHAPE, APPEARANCE))
+        if shape.value is None or shape.real is None:
             return [not_measured(self.name)]
+        told = [(one.value, one.real) for one in (shape, look) if one.value is not None and one.real is not None]
+        # How far above chance: 0 for guessing, 1 for every parent found.
+        skill = min((value - chance) / (1.0 - chance) for value, chance in told)
         # A virtual parent has no labels of its own to overlap with.
         kept = "" if overlap is None else f"severity 0 overlaps its parent with Dice {overlap:.3f}; "
-        reason = f"{kept}severity and disease rise together with rank correlation {growth:.2f}"
-        return [judged(self.name, growth, 0.9, 0.7, reason)]
+        by_look = "" if look.value is None else f", by appearance in {look.value:.0%}"
+        grown = "" if growth is None else f"; severity and disease rise together with rank correlation {growth:.2f}"
+        reason = (
+            f"{kept}diseased hearts' own parent is found by shape in {shape.value:.0%}{by_look} "
+            f"(chance {shape.real:.0%}){grown}"
+        )
+        return [judged(self.name, skill, _SURE, _LIKELY, reason)]
 
     def show(self, sides: Sequence[Side], real: Sequence[Record]) -> Presentation | None:
         return None
+
+
+def _evenly(names: Sequence[str], count: int) -> list[str]:
+    return [names[index] for index in np.unique(np.linspace(0, len(names) - 1, count).round().astype(int))]
 
 
 def identity_comparisons(
@@ -148,6 +164,6 @@ def _series(atlas: Atlas, parent: Parent, target: Trajectory, group: str) -> dic
 
 def _looks(atlas: Atlas, parent: Parent, labels: NDArray[np.uint8]) -> dict[str, float | None]:
     assert parent.styles is not None, "asked for above"
-    chosen = np.linspace(0, len(labels) - 1, _PAINTED + 2).astype(int)[1:-1]
+    chosen = painted_slices(len(labels))
     style = parent.styles["ED"][chosen]
     return intensity_measures(paint(atlas.painter, style, labels[chosen]), labels[chosen])

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.latent.atlas import Atlas
-from cardiomorph.latent.statistics import GroupStatistics, pack
+from cardiomorph.latent.joint import pack
+from cardiomorph.latent.statistics import GroupStatistics
 from cardiomorph.latent.trajectory import Trajectory
 
 Point = tuple[float, float]
@@ -50,7 +51,7 @@ class LatentMap:
     @staticmethod
     def _deviations(group: GroupStatistics) -> NDArray[np.float64]:
         """(rank, D) rows whose Gram matrix is the group's covariance."""
-        return group.joint.factors * group.joint.sd
+        return group.joint.factors() * group.joint.sd
 
     def place(self, trajectory: Trajectory) -> Point:
         """Where a heart lies."""

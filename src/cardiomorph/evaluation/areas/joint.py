@@ -19,7 +19,15 @@ from cardiomorph.evaluation.populations import Populations
 from cardiomorph.evaluation.presentation import Presentation, Side, Table, number, percent
 from cardiomorph.evaluation.record import NOTHING, Measured, Record
 from cardiomorph.evaluation.summary import Summary
-from cardiomorph.evaluation.two_samples import CHANGES, LEVEL, classifier_test, energy_test, power, spread_ratio
+from cardiomorph.evaluation.two_samples import (
+    CHANGES,
+    LEVEL,
+    Stratum,
+    classifier_test,
+    energy_test,
+    power,
+    spread_ratio,
+)
 from cardiomorph.evaluation.verdict import Verdict, judged, not_measured
 
 MEASURES = ("lv_edv_ml", "lv_ef_pct", "rv_edv_ml", "rv_ef_pct", "lv_mass_g", "wall_max_mm", "long_axis_mm")
@@ -27,6 +35,8 @@ ALL = "all"
 """The groups together; hearts are re-labelled within their group."""
 _LEAST = 10
 """Hearts of a group below which nothing is tested: seven measures need more hearts than measures."""
+_LEAST_TOGETHER = 3
+"""Hearts of a group below which it has no part in the test of all groups together."""
 _NEIGHBOURS = 3
 _RANDOM_STREAM = 23
 _ENOUGH = 0.8
@@ -47,20 +57,25 @@ class Joint:
         rng = hearts.rng(_RANDOM_STREAM)
         found: list[Comparison] = []
         missing: dict[tuple[str, ...], str] = {}
-        pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-        for group, records in hearts.by_group().items():
-            ours, theirs = (_complete(side) for side in records)
-            if group == UNKNOWN_GROUP or min(len(ours), len(theirs)) < _LEAST:
+        tables = {
+            group: tuple(complete_measures(side) for side in records)
+            for group, records in hearts.by_group().items()
+            if group != UNKNOWN_GROUP
+        }
+        enough = {group: pair for group, pair in tables.items() if min(map(len, pair)) >= _LEAST_TOGETHER}
+        for group in tables:
+            ours, theirs = tables[group]
+            if min(len(ours), len(theirs)) < _LEAST:
                 missing[group,] = f"needs {_LEAST} hearts on both sides with {', '.join(MEASURES)}"
                 continue
             centre, scale = theirs.mean(axis=0), theirs.std(axis=0, ddof=1)
-            pair = (ours - centre) / scale, (theirs - centre) / scale
-            pairs.append(pair)
-            found += _of_group(group, *pair, rng)
-        if pairs:
+            found += _of_group(group, (ours - centre) / scale, (theirs - centre) / scale, rng)
+        if enough:
+            scale = scale_of([theirs for _, theirs in enough.values()])
+            pairs = [(ours / scale, theirs / scale) for ours, theirs in enough.values()]
             test = energy_test(pairs, rng)
             found += [Comparison(("energy",), (ALL,), test.distance), Comparison(("p",), (ALL,), test.p)]
-            found += _powers(ALL, [(theirs, len(ours)) for ours, theirs in pairs], rng)
+            found += _powers(ALL, [Stratum(theirs, len(theirs), len(ours)) for ours, theirs in pairs], rng)
         return Summary(tuple(found), missing)
 
     def judge(self, summary: Summary) -> Sequence[Verdict]:
@@ -96,7 +111,19 @@ class Joint:
         )
 
 
-def _complete(records: Sequence[Record]) -> NDArray[np.float64]:
+def spread_within(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(measures,) standard deviation within groups, of all of them together."""
+    squares = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in groups)
+    return np.sqrt(squares / sum(len(group) - 1 for group in groups))
+
+
+def scale_of(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What measures are divided by: `spread_within`, and 1 for a measure that does not vary."""
+    spread = spread_within(groups)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def complete_measures(records: Sequence[Record]) -> NDArray[np.float64]:
     """(hearts, measures) of the hearts that have them all."""
     rows = [[record.of(Function.name).get(measure) for measure in MEASURES] for record in records]
     return np.array([row for row in rows if None not in row], np.float64).reshape(-1, len(MEASURES))
@@ -115,11 +142,11 @@ def _of_group(
     one, other = theirs[order[: len(order) // 2]], theirs[order[len(order) // 2 :]]
     covered, floor = coverage_measures(theirs, ours, _NEIGHBOURS), coverage_measures(one, other, _NEIGHBOURS)
     found += [Comparison((name,), (group,), covered[name], real=floor[name]) for name in ("recall", "coverage")]
-    return [*found, *_powers(group, [(theirs, len(ours))], rng)]
+    return [*found, *_powers(group, [Stratum(theirs, len(theirs), len(ours))], rng)]
 
 
-def _powers(of: str, groups: Sequence[tuple[NDArray[np.float64], int]], rng: np.random.Generator) -> list[Comparison]:
-    return [Comparison(("power",), (of, name), share) for name, share in power(groups, rng).items()]
+def _powers(of: str, strata: Sequence[Stratum], rng: np.random.Generator) -> list[Comparison]:
+    return [Comparison(("power",), (of, name), share) for name, share in power(strata, rng).items()]
 
 
 def _rows(side: Side) -> list[list[str]]:
