@@ -44,6 +44,14 @@ def rewrite(path, change):
     nib.save(nib.Nifti1Image(array, image.affine, image.header), path)
 
 
+def test_held_out_hearts_alone_can_be_asked(copies, cohort, tmp_path):
+    metrics = evaluate(copies, tmp_path / "r", against=cohort.folder, held_out_only=True).metrics
+    held = [row["group"] for row in cohort.rows if row["split"] == "heldout"]
+    for group in sorted({row["group"] for row in cohort.rows}):
+        assert metrics.get(f"function.n_real.{group}", 0) == held.count(group)
+    assert metrics["memorisation.label_share_too_close"] == pytest.approx(10 / 15), "memorisation asks all"
+
+
 def test_copies_of_the_real_hearts_are_inside_every_floor_and_memorised(copies, cohort, tmp_path):
     found = evaluate(copies, tmp_path / "r", against=cohort.folder)
     words = {verdict.area: verdict.word for verdict in found.verdicts}

@@ -131,7 +131,7 @@ def evaluate(
         asked = areas if one is measured[0] else AREAS
         everyone, few = (Populations(one.records, some, split, seed) for some in (real, beside))
         sets.append(_summarised(one, asked, few, everyone))
-    found_all = Findings(cohort, origin, config, seed, areas, sets, beside, real_left_out)
+    found_all = Findings(cohort, origin, config, seed, areas, sets, beside, real_left_out, real)
     return _written(output, found_all, conditions, synth)
 
 

@@ -24,7 +24,7 @@ def write_page(output: Path, found: Findings, facts: Mapping[str, Any], synth: P
         synth: folder of the first set.
     """
     sections: list[Section | None] = [
-        *(evidence.area_section(area, found.sets, found.real) for area in found.areas),
+        *(evidence.area_section(area, found.sets, found.real_for(area)) for area in found.areas),
         evidence.cases_section(found.sets[0]),
         *_paper_sections(found, synth),
         evidence.missing_section(found.sets, found.real_left_out),

@@ -10,6 +10,7 @@ from typing import Any
 
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.evaluation.areas import Area
+from cardiomorph.evaluation.areas.memorisation import Memorisation
 from cardiomorph.evaluation.heart_files import HeartFile
 from cardiomorph.evaluation.measurement import MeasurementConfig
 from cardiomorph.evaluation.record import Record
@@ -66,7 +67,9 @@ class Findings:
     Attributes:
         areas: that the first set was asked; the others were asked those of `AREAS`.
         sets: synthetic ones, the first of which is judged.
-        real: the cohort's hearts; ``real_left_out`` those that could not be read, and why.
+        real: the cohort's hearts that they stand beside, all or the held-out ones.
+        real_left_out: those that could not be read, and why.
+        everyone: all of the cohort's hearts, which memorisation asks.
     """
 
     cohort: Cohort
@@ -77,6 +80,11 @@ class Findings:
     sets: Sequence[HeartSet]
     real: Sequence[Record]
     real_left_out: Mapping[str, str]
+    everyone: Sequence[Record]
+
+    def real_for(self, area: Area) -> Sequence[Record]:
+        """The real hearts that an area asks."""
+        return self.everyone if area.name == Memorisation.name else self.real
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
