@@ -65,7 +65,7 @@ def test_hearts_of_virtual_parents_are_hearts(name, tmp_path):
     measures = [read_json(path) for path in sorted(folder.glob("*/measures.json"))]
     fractions = [heart["lv_ef_pct"] for heart in measures]
     assert 50 < np.median(fractions) < 85
-    assert 25 < min(fractions) <= max(fractions) < 95
+    assert 20 < min(fractions) <= max(fractions) < 100
     assert all(60 < heart["lv_edv_ml"] < 250 for heart in measures)
     for path in folder.glob("*/*_gt.nii.gz"):
         label = np.asarray(nib.load(path).dataobj)
