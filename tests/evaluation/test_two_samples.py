@@ -76,7 +76,7 @@ def test_the_area_under_the_curve_is_the_share_of_right_pairs():
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.5])
 def test_the_ratio_of_spreads_is_found_with_its_interval(scale):
-    found = spread_ratio(normal(300, scale=scale), normal(300, seed=5), rng())
+    found = spread_ratio([(normal(300, scale=scale), normal(300, seed=5))], rng())
     assert found.ratio == pytest.approx(scale, rel=0.1)
     assert found.low < scale < found.high
 

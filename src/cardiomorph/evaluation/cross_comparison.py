@@ -10,18 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import GROUPS
-from cardiomorph.evaluation.areas.joint import MEASURES, scale_of, spread_within
+from cardiomorph.evaluation.areas.joint import MEASURES
 from cardiomorph.evaluation.fidelity import coverage_measures
-from cardiomorph.evaluation.two_samples import CHANGES, Stratum, classifier_test, energy_test, power
+from cardiomorph.evaluation.two_samples import (
+    CHANGES,
+    Stratum,
+    classifier_test,
+    energy_test,
+    power,
+    scale_of,
+    spread_ratio,
+)
 
 ALL, FIRST = "all", "fold 0"
 """Parts of a comparison, beside the groups."""
 _NEIGHBOURS = 3
 _RANGE = (5, 95)
-_TINY = 1e-9
-_RESAMPLES = 400
 _LEAST = 3
-
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 """(hearts, measures) of a set and of patients."""
@@ -81,7 +86,9 @@ def _of_part(
     ours, theirs = ({group: _table(side, group, folds) / scale for group in groups} for side in (made, real))
     known = [group for group in groups if min(len(ours[group]), len(theirs[group])) > 1]
     if known:
-        found |= _spread([(ours[group], theirs[group]) for group in known], rng)
+        spread = spread_ratio([(ours[group], theirs[group]) for group in known], rng)
+        found |= {"sd_ratio": spread.ratio, "sd_ratio_low": spread.low, "sd_ratio_high": spread.high}
+        found["sd_ratios"] = by_measure(spread.by_measure)
         shifts = [ours[group].mean(axis=0) - theirs[group].mean(axis=0) for group in known]
         found["shifts_sd"] = by_measure(np.mean(shifts, axis=0))
         ranges = [np.percentile(within[group] / scale, _RANGE, axis=0) for group in known]
@@ -95,23 +102,6 @@ def _of_part(
     if covered:
         found |= {name: float(np.mean([one[name] for one in covered])) for name in ("recall", "coverage")}
     return found
-
-
-def _spread(groups: Sequence[Pair], rng: np.random.Generator) -> dict[str, Any]:
-    """SDs within groups by the patients', by measure and their geometric mean with its 95 % interval."""
-
-    def ratios(pairs: Sequence[Pair]) -> NDArray[np.float64]:
-        ours, theirs = (spread_within([pair[i] for pair in pairs]) for i in (0, 1))
-        return np.asarray((ours + _TINY) / (theirs + _TINY))
-
-    def again(table: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(table[rng.integers(len(table), size=len(table))])
-
-    found = ratios(groups)
-    drawn = [float(np.log(ratios([(again(a), again(b)) for a, b in groups])).mean()) for _ in range(_RESAMPLES)]
-    low, high = np.exp(np.percentile(drawn, (2.5, 97.5)))
-    ratio = float(np.exp(np.log(found).mean()))
-    return {"sd_ratio": ratio, "sd_ratio_low": float(low), "sd_ratio_high": float(high), "sd_ratios": by_measure(found)}
 
 
 def _classified(

@@ -130,27 +130,43 @@ def _logistic(features: Table, second: NDArray[np.bool_], asked: Table) -> NDArr
     return np.asarray(np.column_stack([(asked - centre) / scale, np.ones(len(asked))]) @ beta)
 
 
+def spread_within(groups: Sequence[Table]) -> NDArray[np.float64]:
+    """(measures,) standard deviation within groups, of all of them together."""
+    squares = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in groups)
+    return np.sqrt(squares / sum(len(group) - 1 for group in groups))
+
+
+def scale_of(groups: Sequence[Table]) -> NDArray[np.float64]:
+    """What measures are divided by: `spread_within`, and 1 for a measure that does not vary."""
+    spread = spread_within(groups)
+    return np.where(spread > 0, spread, 1.0)
+
+
 @dataclass(frozen=True)
 class SpreadRatio:
-    """SD of the first set by that of the second, geometric mean over the measures, and its 95 % interval."""
+    """SD of the first sets by that of the second, geometric mean over the measures, its 95 % interval; each measure."""
 
     ratio: float
     low: float
     high: float
+    by_measure: NDArray[np.float64]
 
 
-def spread_ratio(x: Table, y: Table, rng: np.random.Generator) -> SpreadRatio:
-    """How wide a set is beside another. Hearts are drawn again with replacement for the interval."""
-    drawn = [
-        _log_ratio(x[rng.integers(len(x), size=len(x))], y[rng.integers(len(y), size=len(y))])
-        for _ in range(_RESAMPLES)
-    ]
+def spread_ratio(pairs: Sequence[tuple[Table, Table]], rng: np.random.Generator) -> SpreadRatio:
+    """How wide sets are beside others, within their pairs. Hearts are drawn again with replacement for the interval."""
+    found = _ratios(pairs)
+    drawn = [np.log(_ratios([(_again(x, rng), _again(y, rng)) for x, y in pairs])).mean() for _ in range(_RESAMPLES)]
     low, high = np.exp(np.percentile(drawn, (2.5, 97.5)))
-    return SpreadRatio(float(np.exp(_log_ratio(x, y))), float(low), float(high))
+    return SpreadRatio(float(np.exp(np.log(found).mean())), float(low), float(high), found)
 
 
-def _log_ratio(x: Table, y: Table) -> float:
-    return float(np.mean(np.log(x.std(axis=0, ddof=1) + 1e-9) - np.log(y.std(axis=0, ddof=1) + 1e-9)))
+def _ratios(pairs: Sequence[tuple[Table, Table]]) -> NDArray[np.float64]:
+    ours, theirs = (spread_within(side) for side in zip(*pairs, strict=True))
+    return np.asarray((ours + 1e-9) / (theirs + 1e-9))
+
+
+def _again(table: Table, rng: np.random.Generator) -> Table:
+    return np.asarray(table[rng.integers(len(table), size=len(table))])
 
 
 Change = Callable[[Table, Table], Table]

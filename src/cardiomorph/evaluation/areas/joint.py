@@ -26,6 +26,7 @@ from cardiomorph.evaluation.two_samples import (
     classifier_test,
     energy_test,
     power,
+    scale_of,
     spread_ratio,
 )
 from cardiomorph.evaluation.verdict import Verdict, judged, not_measured
@@ -58,7 +59,7 @@ class Joint:
         found: list[Comparison] = []
         missing: dict[tuple[str, ...], str] = {}
         tables = {
-            group: tuple(complete_measures(side) for side in records)
+            group: tuple(_complete(side) for side in records)
             for group, records in hearts.by_group().items()
             if group != UNKNOWN_GROUP
         }
@@ -111,19 +112,7 @@ class Joint:
         )
 
 
-def spread_within(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(measures,) standard deviation within groups, of all of them together."""
-    squares = sum(((group - group.mean(axis=0)) ** 2).sum(axis=0) for group in groups)
-    return np.sqrt(squares / sum(len(group) - 1 for group in groups))
-
-
-def scale_of(groups: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """What measures are divided by: `spread_within`, and 1 for a measure that does not vary."""
-    spread = spread_within(groups)
-    return np.where(spread > 0, spread, 1.0)
-
-
-def complete_measures(records: Sequence[Record]) -> NDArray[np.float64]:
+def _complete(records: Sequence[Record]) -> NDArray[np.float64]:
     """(hearts, measures) of the hearts that have them all."""
     rows = [[record.of(Function.name).get(measure) for measure in MEASURES] for record in records]
     return np.array([row for row in rows if None not in row], np.float64).reshape(-1, len(MEASURES))
@@ -136,7 +125,7 @@ def _of_group(
     found = [Comparison(("energy",), (group,), test.distance), Comparison(("p",), (group,), test.p)]
     if (told := classifier_test(ours, theirs, rng)) is not None:
         found.append(Comparison(("auc",), (group,), told.auc, told.low, told.high))
-    spread = spread_ratio(ours, theirs, rng)
+    spread = spread_ratio([(ours, theirs)], rng)
     found.append(Comparison(("sd_ratio",), (group,), spread.ratio, spread.low, spread.high))
     order = rng.permutation(len(theirs))
     one, other = theirs[order[: len(order) // 2]], theirs[order[len(order) // 2 :]]
