@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import HEALTHY, PHASES
 from cardiomorph.evaluation.identity import mean_overlap
 from cardiomorph.evaluation.two_samples import area_under_curve
-from cardiomorph.latent.joint import Array, JointStatistics, joint_statistics, pack, unpack
+from cardiomorph.latent.joint import Array, JointStatistics, joint_statistics, pack, standardised, unpack
 from cardiomorph.latent.trajectory import Trajectory, decode_labels
 from cardiomorph.models.label_vae import LabelVAE
 from cardiomorph.progress import track
@@ -68,7 +68,7 @@ def attack_report(
 
 def scores(joint: JointStatistics, heart: Trajectory) -> tuple[float, float, float]:
     """How much like a member a heart is, by `ATTACKS`; larger is more."""
-    deviation = (pack(heart) - joint.mean) / np.where(joint.sd > 0, joint.sd, 1.0)
+    deviation = standardised(pack(heart) - joint.mean, joint.sd)
     at = joint.coordinates(deviation)
     rest = deviation - joint.deviation(at)
     length = float(np.linalg.norm(deviation))
@@ -127,8 +127,7 @@ def _rebuilt_dice(model: LabelVAE, groups: Mapping[str, JointStatistics], hearts
     for index in track([int(i) for i in order], "attacking"):
         name, heart = known[index]
         joint = groups[name]
-        scale = np.where(joint.sd > 0, joint.sd, 1.0)
-        deviation = joint.deviation(joint.coordinates((pack(heart) - joint.mean) / scale))
+        deviation = joint.deviation(joint.coordinates(standardised(pack(heart) - joint.mean, joint.sd)))
         near = unpack(joint.mean + joint.sd * deviation, heart.codes["ED"].shape)
         pairs = [[decode_labels(model, one.codes[p][::_EVERY]) for one in (heart, near)] for p in PHASES]
         found.append(float(np.mean([mean_overlap(a, b) for a, b in pairs])))

@@ -222,7 +222,7 @@ _SPREAD = ("mean", "sd", "minimum", "maximum")
 _SHAPES: dict[type, dict[str, tuple[int | str, ...]]] = {
     PhaseStatistics: {**dict.fromkeys(_SPREAD, (N_SLICES, "latent")), "kendall": ("latent", "latent")},
     JointStatistics: {
-        **dict.fromkeys(("mean", "healthy_mean", "sd"), ("joint",)),
+        **dict.fromkeys(("mean", "sd", "healthy_mean", "healthy_sd"), ("joint",)),
         "along": (N_SLICES, "along"),
         "across": ("codes", "across"),
         "along_fast": (N_SLICES, "along_fast"),

@@ -2,10 +2,10 @@
 
 A group has sixteen patients or so, and a heart a thousand numbers: a covariance of its own would be those patients, and
 would give them away. So a group has a mean, smooth along the axis in what tells it from the others; how hearts vary
-around it is learnt from all groups together: a standard deviation an element, modes along the axis, and a few modes
-over phases and latent dimensions at once. Slow modes along the axis are form; the fast ones are mostly where
-breath-holds put the slices, and vary in other latent dimensions, so that each kind has modes of its own over these.
-The lengths follow the modes that are even along the axis.
+around it is learnt from all groups together: a standard deviation an element (times one factor a group for ED, one for
+ES, one for lengths), modes along the axis, and a few modes over phases and latent dimensions at once. Slow modes along
+the axis are form; the fast ones are mostly where breath-holds put the slices, and vary in other latent dimensions, so
+that each kind has modes of its own over these. The lengths follow the modes that are even along the axis.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class JointStatistics:
 
     Attributes:
         mean: (D,) of the group.
-        healthy_mean: (D,) of the group that parents come from.
-        sd: (D,) within groups, of all groups together.
+        sd: (D,) that of all groups together, times the group's factors.
+        healthy_mean, healthy_sd: (D,) the same of the group that parents come from.
         along, across: (32, a) slow modes along the axis, (phases n_z, m) their modes over phases and dimensions.
         along_fast, across_fast: the same of the fast ones.
         lengths_on: (2, m) how lengths follow the modes that are even along the axis.
@@ -76,8 +76,9 @@ class JointStatistics:
     """
 
     mean: Array
-    healthy_mean: Array
     sd: Array
+    healthy_mean: Array
+    healthy_sd: Array
     along: Array
     across: Array
     along_fast: Array
@@ -145,10 +146,9 @@ def unpack_codes(vector: Array, shape: tuple[int, ...]) -> dict[Phase, LatentCod
 def joint_statistics(vectors: Mapping[str, Array], shape: tuple[int, ...], healthy: str) -> dict[str, JointStatistics]:
     """The joint Gaussians of groups of (subjects, D) packed trajectories; ``shape`` is a phase's (32, n_z)."""
     means = _smooth_means({name: group.mean(axis=0) for name, group in vectors.items()}, shape)
-    freedom = sum(len(group) - 1 for group in vectors.values())
-    centred = np.concatenate([group - group.mean(axis=0) for group in vectors.values()])
-    sd = np.sqrt((centred**2).sum(axis=0) / freedom)
-    deviations = centred / np.where(sd > 0, sd, 1.0) * np.sqrt(len(centred) / freedom)
+    sd = _deviations_of_groups(vectors, shape)
+    deviations = np.concatenate([standardised(v - v.mean(axis=0), sd[name]) for name, v in vectors.items()])
+    deviations *= np.sqrt(len(deviations) / sum(len(v) - 1 for v in vectors.values()))
     n_codes = len(PHASES) * int(np.prod(shape))
     codes = np.stack([_slices_first(row.reshape(len(PHASES), *shape)) for row in deviations[:, :n_codes]])
     along = _leading(_correlation(np.concatenate(list(codes.transpose(0, 2, 1)))), AXIS_VARIANCE)
@@ -156,9 +156,28 @@ def joint_statistics(vectors: Mapping[str, Array], shape: tuple[int, ...], healt
     across, across_fast = (_modes_across(codes, part) for part in (slow, fast))
     lengths = _length_model(codes, deviations[:, n_codes:], slow, across)
     return {
-        name: JointStatistics(mean, means.get(healthy, mean), sd, slow, across, fast, across_fast, *lengths)
+        name: JointStatistics(mean, sd[name], means[parents], sd[parents], slow, across, fast, across_fast, *lengths)
         for name, mean in means.items()
+        for parents in [healthy if healthy in means else name]
     }
+
+
+def standardised(deviation: Array, sd: Array) -> Array:
+    """In standard deviations; what does not vary stays as it is."""
+    return np.asarray(deviation / np.where(sd > 0, sd, 1.0))
+
+
+def _deviations_of_groups(vectors: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
+    """(D,) SD of each group: that of all together, times one factor for ED codes, one for ES codes, one for lengths."""
+    squares = {name: ((v - v.mean(axis=0)) ** 2).sum(axis=0) for name, v in vectors.items()}
+    pooled = np.sqrt(np.sum(list(squares.values()), axis=0) / sum(len(v) - 1 for v in vectors.values()))
+    edges = int(np.prod(shape)) * np.arange(1, len(PHASES) + 1)
+    found = {}
+    for name, square in squares.items():
+        ratio = standardised(np.sqrt(square / (len(vectors[name]) - 1)), pooled)
+        factors = [np.full(len(part), np.sqrt((part**2).mean())) for part in np.split(ratio, edges)]
+        found[name] = pooled * np.concatenate(factors)
+    return found
 
 
 def _modes_across(codes: Array, along: Array) -> Array:

@@ -18,6 +18,7 @@ from cardiomorph.evaluation.comparison import Comparison
 from cardiomorph.evaluation.identity import position_drift_mm, reidentified
 from cardiomorph.evaluation.reconstruction import decoded_volume
 from cardiomorph.latent.atlas import Atlas, Parent
+from cardiomorph.latent.joint import standardised
 from cardiomorph.latent.samplers.choice import Sampler
 from cardiomorph.latent.trajectory import decode_labels, encode_labels
 from cardiomorph.latent.virtual import parent_named
@@ -73,8 +74,7 @@ def _deviation(atlas: Atlas, group: str, codes: Mapping[Phase, NDArray[np.float6
     """Of a heart from its group's mean, in standard deviations."""
     joint = atlas.group(group).joint
     vector = np.concatenate([codes[phase].ravel() for phase in PHASES])
-    sd = joint.sd[: len(vector)]
-    return np.asarray((vector - joint.mean[: len(vector)]) / np.where(sd > 0, sd, 1.0))
+    return standardised(vector - joint.mean[: len(vector)], joint.sd[: len(vector)])
 
 
 def painted_slices(count: int) -> NDArray[np.intp]:

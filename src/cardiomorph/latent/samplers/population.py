@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cardiomorph.latent.joint import pack, unpack
+from cardiomorph.latent.joint import pack, standardised, unpack
 from cardiomorph.latent.samplers.draw import Draw, share_out_of_bounds
 from cardiomorph.latent.statistics import GroupStatistics
 from cardiomorph.latent.trajectory import Trajectory
@@ -33,8 +33,7 @@ class PopulationSampler(BaseModel):
 
     def draw(self, group: GroupStatistics, parent: Trajectory, rng: np.random.Generator) -> Draw:
         joint, shape = group.joint, group.phases["ED"].mean.shape
-        scale = np.where(joint.sd > 0, joint.sd, 1.0)
-        own = joint.coordinates((pack(parent) - joint.healthy_mean) / scale)
+        own = joint.coordinates(standardised(pack(parent) - joint.healthy_mean, joint.healthy_sd))
         at = own.mixed(joint.drawn(rng), self.inherited, _FARTHEST)
         drawn = unpack(joint.mean + joint.sd * joint.deviation(at), shape)
         return Draw(drawn, {"share_out_of_bounds": share_out_of_bounds(drawn, group)})
