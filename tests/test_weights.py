@@ -63,9 +63,7 @@ def test_hearts_of_virtual_parents_are_hearts(name, tmp_path):
     request = SynthesisRequest(sources=("virtual",), parents=3, targets=("HCM",), versions=1, seed=1)
     folder = synthesize(shipped_atlases()[name], tmp_path / "out", request)
     measures = [read_json(path) for path in sorted(folder.glob("*/measures.json"))]
-    fractions = [heart["lv_ef_pct"] for heart in measures]
-    assert 50 < np.median(fractions) < 85
-    assert 20 < min(fractions) <= max(fractions) < 100
+    assert all(40 < heart["lv_ef_pct"] < 90 for heart in measures)
     assert all(60 < heart["lv_edv_ml"] < 250 for heart in measures)
     for path in folder.glob("*/*_gt.nii.gz"):
         label = np.asarray(nib.load(path).dataobj)

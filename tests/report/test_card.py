@@ -9,6 +9,7 @@ from safetensors import safe_open
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.files import digest, read_json, write_json, write_text
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.atlas_files import Attacks
 from cardiomorph.models.checkpoint import load_image_model, load_shape_model
 from cardiomorph.report.card import pack, shown, summary
 from cardiomorph.synthesis.atlas_building import build_atlas
@@ -110,6 +111,15 @@ def test_a_card_quotes_and_is_no_markup(shared, papers, tmp_path):
 def test_one_that_would_betray_patients_is_refused(change, words, shared, papers, tmp_path):
     with pytest.raises(CardiomorphError, match=words):
         pack(shared.folder, tmp_path / "out", **papers(**change))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("part", ["membership", "statistics_alone"])
+def test_one_that_tells_its_patients_is_refused(part, shared, papers, tmp_path, monkeypatch):
+    told = shared.diagnostics.model_copy(update={"attacks": Attacks(**{part: {"span": 0.97}})})
+    monkeypatch.setattr(Atlas, "diagnostics", told)
+    with pytest.raises(CardiomorphError, match=r"an attack by span tells training patients .* 0\.97"):
+        pack(shared.folder, tmp_path / "out", **papers())
     assert not (tmp_path / "out").exists()
 
 

@@ -80,6 +80,7 @@ def test_surfaces_of_hardly_a_heart_do_not_fail(label):
     hearts = {"odd": Volume(label, (1.5, 1.5, 10.0)), "real": Volume(heart, SPACING_MM)}
     figure = heart_surfaces(hearts, "title")
     assert [len(axis.collections) for axis in figure.axes][1] == 2
+    assert [axis.images[0].get_array().shape[0] for axis in figure.axes[2:]] == [label.shape[2], heart.shape[2]] * 2
     assert as_png(figure, dpi=30).startswith(PNG)
 
 

@@ -39,6 +39,7 @@ for command in (
     heart_commands.synthesize,
     judging_commands.evaluate,
     judging_commands.crossfit,
+    judging_commands.report,
     data_commands.segment,
     heart_commands.reconstruct,
     judging_commands.view,

@@ -65,7 +65,7 @@ def models_show(name: str, /) -> None:
 
 
 def models_pack(atlas: Path, /, *, output: Output, facts: Path, licence: Path, report: Path | None = None) -> None:
-    """Make an atlas folder to give away, with its card. Refuses where patients would travel with it.
+    """Make an atlas folder to give away, with its card. Refuses where it would tell whose hearts made it.
 
     Parameters
     ----------

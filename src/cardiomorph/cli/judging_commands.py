@@ -1,4 +1,4 @@
-"""Hearts looked at: `evaluate`, `crossfit`, `view`."""
+"""Hearts looked at: `evaluate`, `crossfit`, `report`, `view`."""
 
 from __future__ import annotations
 
@@ -133,6 +133,47 @@ def crossfit(
 
     samplers = [sampler_named(name) for name in sampler or SAMPLERS]
     cross_fit(cohort, output, shape=shape, samplers=samplers, folds=folds, hearts=hearts, seed=seed)
+
+
+def report(
+    atlas: str | None = None,
+    /,
+    *,
+    output: Output,
+    figures: Literal["paper"] = "paper",
+    against: Path | None = None,
+    source: str | None = None,
+    sampler: SamplerName = "population",
+    seed: Seed = 0,
+) -> None:
+    """Draw the paper's figures of an atlas, in the paper's arrangement: PNG files and one page.
+
+    The latent space (Fig. 1), three transitions (Fig. 2), ejection fractions (Fig. 3), uncorrelated, correlated and
+    real hearts with perpendicular views (Fig. 4), correlations aimed at and achieved (Fig. 5), misaligned real stacks.
+
+    Parameters
+    ----------
+    atlas:
+        Atlas folder, or the name of one that ships; the default atlas without.
+    output:
+        Folder to write: figures.html, figures/.
+    figures:
+        Whose.
+    against:
+        Prepared cohort of real hearts, to lay beside; what needs real hearts is left out without.
+    source:
+        The healthy heart that is morphed; the atlas's first, or a virtual one.
+    sampler:
+        Of the hearts in figures 1 to 3.
+    seed:
+        Seed of the draws.
+    """
+    from cardiomorph.latent.atlas import Atlas
+    from cardiomorph.latent.library import default_atlas, find_atlas
+    from cardiomorph.report.paper_figures import paper_figures
+
+    chosen = Atlas(find_atlas(atlas or default_atlas()))
+    paper_figures(chosen, output, cohort=against, source=source, sampler=sampler, seed=seed)
 
 
 def view(

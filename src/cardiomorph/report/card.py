@@ -38,6 +38,8 @@ MAX_TOO_CLOSE = 0.10
 """Largest share of hearts nearer to a training heart than the training hearts' own 5th percentile."""
 MAX_NEARER = 1.10
 """Largest ratio of the median distance to held-out hearts and to as many training hearts."""
+MAX_ATTACK = 0.90
+"""Largest area under the curve of an attack that tells training hearts from others; of few hearts chance makes 0.8."""
 
 
 def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path | None = None) -> Path:
@@ -53,7 +55,7 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
     Raises:
         CardiomorphError: an output that is not empty; the atlas holds subjects; its data are patients' and there is no
             report of it with memorisation measures of all that it makes, or these say that hearts come too near to
-            those of the training patients.
+            those of the training patients, or an attack on the atlas tells these from others.
     """
     refuse_unless_empty(Path(output))
     source = Atlas(atlas)
@@ -66,6 +68,7 @@ def pack(atlas: Path, output: Path, *, facts: Path, licence: Path, report: Path 
     if given.patients:
         for kind in ("label", "image") if source.has_images else ("label",):
             _check_memorisation(metrics, kind, report)
+        _check_attacks(source)
     card = {**given.model_dump(mode="json"), "training": _training(source), "atlas": source.identity}
     with new_folder(Path(output)) as folder:
         # What is known to hold no patient, and nothing else that may lie beside it.
@@ -144,6 +147,19 @@ def _check_memorisation(metrics: Mapping[str, float], kind: str, report: Path | 
             f"{MAX_NEARER} may be",
             fix="Train with more augmentation or less capacity, or do not give this atlas away",
         )
+
+
+def _check_attacks(atlas: Atlas) -> None:
+    found = atlas.diagnostics.attacks
+    told = (found.membership, found.statistics_alone) if found else ()
+    for name, value in (attack for part in told if part for attack in part.items()):
+        if value > MAX_ATTACK:
+            raise CardiomorphError(
+                f"an attack by {name} tells training patients from others (area under the curve {value:.2f}; at most "
+                f"{MAX_ATTACK} may be)",
+                where=atlas.folder,
+                fix="Make the atlas of more patients, or do not give it away",
+            )
 
 
 def _training(atlas: Atlas) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The paper's figures, made from a run: each takes arrays and returns a matplotlib figure.
 
-Fig. 2 transition strips, Fig. 3 ejection-fraction distributions, Fig. 4 3D renderings, Fig. 5 correlation matrices.
+Fig. 1 the latent map, Fig. 2 transition strips, Fig. 3 ejection-fraction distributions, Fig. 4 3D renderings with
+perpendicular views, Fig. 5 correlation matrices.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LightSource, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -104,14 +106,32 @@ def _box(axis: Any, position: float, values: Sequence[float], colour: str, fille
 
 
 def heart_surfaces(hearts: Mapping[str, Volume], title: str) -> Figure:
-    """Fig. 4: RV and epicardial surfaces side by side, base up."""
-    figure = new_figure(3.0 * len(hearts), 3.6)
-    for index, (name, volume) in enumerate(hearts.items()):
-        axis = figure.add_subplot(1, len(hearts), index + 1, projection="3d")
+    """Fig. 4: RV and epicardial surfaces side by side, base up; below each, two long-axis cuts through the LV."""
+    count = len(hearts)
+    figure = new_figure(2.2 * count + 0.8, 6.2)
+    for index, (name, volume) in enumerate(hearts.items(), 1):
+        axis = figure.add_subplot(3, count, index, projection="3d")
         _surface(axis, volume)
         axis.set_title(name, fontsize=9)
+    for row, direction in enumerate((0, 1), 1):
+        for index, volume in enumerate(hearts.values(), 1):
+            show_cut(figure.add_subplot(3, count, row * count + index), volume, None, direction)
     figure.suptitle(title, fontsize=10)
     return figure
+
+
+def show_cut(axis: Any, label: Volume, image: Volume | None, direction: int) -> None:
+    """The long-axis cut through the LV's centre, perpendicular to x (0) or y (1), base up, in true proportions."""
+    cavity = np.argwhere(label.array == Label.LV)
+    at = round(cavity[:, direction].mean()) if len(cavity) else label.array.shape[direction] // 2
+    cut = [None if v is None else np.take(v.array, at, axis=direction) for v in (label, image)]
+    axis.imshow(
+        overlay(cut[0], cut[1]),  # type: ignore[arg-type]
+        aspect=label.spacing_mm[2] / label.spacing_mm[1 - direction],
+        interpolation="nearest",
+    )
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _surface(axis: Any, volume: Volume) -> None:
@@ -149,9 +169,50 @@ def _shaded(triangles: NDArray[np.float32], colour: Any, light: LightSource) -> 
     return np.clip(np.asarray(colour)[None] * brightness[:, None], 0, 1)
 
 
+def latent_map(
+    ellipses: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    paths: Mapping[str, NDArray[np.float64]],
+    ends: Mapping[str, Picture],
+    title: str,
+) -> Figure:
+    """Fig. 1: groups on a map of latent space, and a parent's ways into them.
+
+    Args:
+        ellipses: by group, (2,) mean and (2, 2) covariance.
+        paths: by group, (steps, 2) from the parent on.
+        ends: by group, what lies at the path's end; under "" what lies at its beginning.
+    """
+    figure = new_figure(8, 6)
+    axis = figure.add_subplot()
+    turn = np.linspace(0, 2 * np.pi, 80)
+    for name, (mean, covariance) in ellipses.items():
+        values, vectors = np.linalg.eigh(covariance)
+        ring = (vectors * np.sqrt(np.clip(values, 0, None))) @ np.stack([np.cos(turn), np.sin(turn)])
+        for radius, style in ((1.0, "-"), (2.0, ":")):
+            axis.plot(*(mean[:, None] + radius * ring), style, color=GROUP_COLOURS[name], linewidth=1)
+        axis.plot([], [], color=GROUP_COLOURS[name], label=name)
+    for name, path in paths.items():
+        axis.plot(*path.T, ".-", color=GROUP_COLOURS[name], linewidth=2)
+        _thumbnail(axis, path[-1], ends[name], GROUP_COLOURS[name])
+    if paths:
+        _thumbnail(axis, next(iter(paths.values()))[0], ends[""], "black")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set(xlabel="first component", ylabel="second component")
+    axis.margins(0.15)
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
+def _thumbnail(axis: Any, at: NDArray[np.float64], picture: Picture, colour: str) -> None:
+    place = (float(at[0]), float(at[1]))
+    box = AnnotationBbox(OffsetImage(picture, zoom=0.4), place, (0, 34), boxcoords="offset points", pad=0.1)
+    box.patch.set_edgecolor(colour)
+    axis.add_artist(box)
+
+
 def correlation_matrices(matrices: Mapping[str, NDArray[np.float64]], title: str) -> Figure:
     """Fig. 5: correlation matrices on one colour scale from -1 to 1."""
-    columns = min(4, len(matrices))
+    columns = min(5, len(matrices))
     rows = -(-len(matrices) // columns)
     figure = new_figure(2.5 * columns + 0.5, 2.5 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)

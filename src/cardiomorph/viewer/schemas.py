@@ -16,11 +16,11 @@ from cardiomorph.evaluation.function import Measures
 from cardiomorph.evaluation.reference import Spread
 from cardiomorph.files import read_record
 from cardiomorph.latent.atlas import Atlas
+from cardiomorph.latent.latent_map import Ellipse, Point, correlations
 from cardiomorph.latent.library import CARD, notice
 from cardiomorph.latent.samplers import SAMPLERS
 from cardiomorph.latent.virtual import virtual_name
 from cardiomorph.viewer import wording
-from cardiomorph.viewer.latent_map import Ellipse, Point, correlations
 from cardiomorph.viewer.session import BeatFrame, Choice, Scene, Session, Shape
 
 T = TypeVar("T")

@@ -24,13 +24,13 @@ from cardiomorph.evaluation.segments import segment_thickness_mm
 from cardiomorph.evaluation.validity import volume_failures
 from cardiomorph.files import validated
 from cardiomorph.latent.atlas import Atlas, Parent
+from cardiomorph.latent.latent_map import LatentMap
 from cardiomorph.latent.options import StyleVariation
 from cardiomorph.latent.samplers.choice import sampler_named
 from cardiomorph.latent.trajectory import Trajectory
 from cardiomorph.synthesis.heart_synthesis import DrawnHeart, draw_heart, image_slices, label_slices, placed, volumes_of
 from cardiomorph.synthesis.patients import Patient
 from cardiomorph.synthesis.request import FieldOfView, HeartJob
-from cardiomorph.viewer.latent_map import LatentMap
 from cardiomorph.viewer.stage import Staged, staged, turn_of
 from cardiomorph.volume import Volume
 

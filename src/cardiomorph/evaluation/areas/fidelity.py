@@ -39,7 +39,7 @@ _TOO_FEW = {
 _RANDOM_STREAM = 2
 # Hearts whose features are kept in memory, slices of each; repeats of a distance between random halves of hearts;
 # slices that coverage is counted over.
-_POOL, _SLICES, _REPEATS, _MAX_COVERAGE = 120, 8, 20, 1000
+_POOL, _SLICES, _REPEATS, _MAX_COVERAGE = 120, 8, 50, 1000
 
 
 class Fidelity:
