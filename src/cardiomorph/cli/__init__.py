@@ -14,6 +14,7 @@ from cardiomorph.cli import (
     heart_commands,
     judging_commands,
     training_commands,
+    utility_commands,
 )
 
 app = App(
@@ -40,6 +41,7 @@ for command in (
     judging_commands.evaluate,
     judging_commands.crossfit,
     judging_commands.report,
+    utility_commands.utility,
     data_commands.segment,
     heart_commands.reconstruct,
     judging_commands.view,

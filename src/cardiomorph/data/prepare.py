@@ -7,6 +7,7 @@ turning every heart the same way (`heart_frame`) is ours.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -165,6 +166,14 @@ class PreparedSubject:
     def length_mm(self, phase: Phase) -> float:
         """Long-axis length: n slices of spacing d cover n d."""
         return self.frames[phase].n_slices * self.geometry.slice_spacing_mm(phase)
+
+    def labels_digest(self) -> str:
+        """SHA-256 over the labels of both phases: by it a heart is known again, prepared the same way."""
+        content = hashlib.sha256()
+        for phase in PHASES:
+            label = self.frames[phase].label
+            content.update(repr(label.shape).encode() + np.ascontiguousarray(label).tobytes())
+        return content.hexdigest()
 
     def label_volume(self, phase: Phase) -> Volume:
         """The prepared labels as an (x, y, slice) volume in its place."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,12 @@ class Atlas:
             raise CardiomorphError("holds no diagnostics", where=self.folder / ATLAS, fix="Make the atlas again")
         return Diagnostics.model_validate(self.description["diagnostics"])
 
+    @property
+    def trained_on(self) -> frozenset[str] | None:
+        """`PreparedSubject.labels_digest` of every heart that made it; None in an atlas that does not say."""
+        told = self.description["trained_on"]
+        return None if told is None else frozenset(told)
+
     @cached_property
     def surroundings(self) -> TypicalSubject | None:
         """What virtual parents are set into; None in an atlas older than they are."""
@@ -165,7 +172,7 @@ class Atlas:
     def adopt(self, parents: Mapping[str, Parent]) -> None:
         """Adds hearts to morph from for as long as this object lives; the folder stays as it is.
 
-        A heart that the atlas holds itself stays the atlas's own.
+        A heart that the atlas holds itself stays the atlas's own, with the scan that is given.
 
         Raises:
             CardiomorphError: another heart of that name is there, the atlas's own or one that was added before.
@@ -178,6 +185,8 @@ class Atlas:
                     fix="Use the cohort that the atlas was made of, or give one of the two another name",
                 )
             if name in self.parents and name not in self.adopted:
+                if parent.scan is not None:
+                    self.parents[name] = replace(self.parents[name], scan=parent.scan)
                 continue
             self.adopted.add(name)
             self.parents[name] = parent

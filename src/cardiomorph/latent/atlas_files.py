@@ -179,6 +179,7 @@ class _Description(BaseModel):
     cohort: str | None = None
     surroundings: TypicalSubject | None = None
     diagnostics: Diagnostics | None = None
+    trained_on: list[Sha256] | None = None
 
 
 class _ParentFacts(BaseModel):

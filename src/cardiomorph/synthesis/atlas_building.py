@@ -110,6 +110,7 @@ def build_atlas(cohort: Path, output: Path, *, shape: Path, image: Path | None =
             surroundings=_typical_subject(source, hearts.parents).model_dump(),
             reference=reference.model_dump(),
             diagnostics=diagnostics,
+            trained_on=sorted(subject.labels_digest() for subject in source.subjects("train")),
         )
     _announce(output, diagnostics)
     return Atlas(output)

@@ -68,7 +68,7 @@ class Jobs(Sequence[HeartJob]):
         request = request.resolved(with_subjects=bool(atlas.parents))
         self.request, self.sources = request, sources_of(request, atlas)
         self.images = request.images and atlas.has_images
-        self.scanned = {name for name in atlas.adopted if _is_scanned(atlas.parents[name])}
+        self.scanned = {name for name, parent in atlas.parents.items() if _is_scanned(parent)}
         self.versions = request.versions or 1
         self.total = len(self.sources) * len(request.targets) * self.versions * request.steps
         if request.field == "full" and not set(self.sources[: len(self.scanned) + 1]) <= self.scanned:
