@@ -8,7 +8,7 @@ from cardiomorph.files import read_csv, read_json, write_json
 from cardiomorph.utility import study
 from cardiomorph.utility.study import rows_of, utility
 
-ARMS = ("nothing", "strong", "virtual", "own-full")
+ARMS = ("nothing", "deformation", "virtual", "own-full")
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +25,14 @@ def found(asked):
 
 def test_every_arm_is_trained_and_measured_on_the_held_out(found, asked, cohort):
     (one,) = found["scenarios"].values()
-    assert set(one["arms"]) == {"nothing", "strong", "virtual@100", "own-full@100"}
+    assert set(one["arms"]) == {"nothing", "deformation@100", "virtual@100", "own-full@100"}
     held = set(cohort.ids("heldout"))
     rows = read_csv(asked["output"] / "rows.csv")
     assert {row["subject"] for row in rows} == held
     assert all(0 <= float(row["dice"]) <= 1 for row in rows)
     assert one["judged_on"] == ["DCM", "HCM", "MINF", "RV"]
     assert one["patients"] == sum(row["group"] != "NOR" for row in cohort.rows if row["subject"] in held)
-    assert one["best_baseline"] in ("nothing", "strong")
+    assert one["best_baseline"] in ("nothing", "deformation@100")
     assert "healthy:1" in (asked["output"] / "report.html").read_text()
 
 

@@ -29,7 +29,7 @@ from cardiomorph.latent.atlas import Atlas
 from cardiomorph.progress import track
 from cardiomorph.training.configuration import configured
 from cardiomorph.training.hardware import Hardware, this_process
-from cardiomorph.utility.arms import ARMS, Arm, arm_named, make_hearts, request_of
+from cardiomorph.utility.arms import ARMS, Arm, arm_named, hearts_of, make_hearts
 from cardiomorph.utility.cases import Case, read_cases
 from cardiomorph.utility.leaks import check_leaks
 from cardiomorph.utility.page import write_results
@@ -46,7 +46,7 @@ ROWS, HEARTS, RESULT = "rows", "hearts", "utility.json"
 _FORMAT = 1
 _DRAWN_REPEATS, _REPEATS = 5, 3
 DEFAULT_SCENARIOS = ("healthy:8", "few:8")
-DEFAULT_ARMS = ("nothing", "strong", "healthy", "independent", "virtual", "own")
+DEFAULT_ARMS = ("nothing", "strong", "healthy", "deformation", "independent", "virtual", "own-full")
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ class Row:
     @property
     def arm_name(self) -> str:
         """The arm with its dose and mode, as tables name it."""
-        if not self.arm.sampler:
+        if not self.arm.makes_hearts:
             return self.arm.name
         return f"{self.arm.name}@{100 * self.dose:.0f}" + ("" if self.mode == "mix" else f"+{self.mode}")
 
     @property
     def share(self) -> float:
         """Of a batch that is synthetic: the dose's, and never more than half."""
-        if not self.arm.sampler:
+        if not self.arm.makes_hearts:
             return 0.0
         return 1.0 if self.mode == "only" else min(0.5, self.dose / (1.0 + self.dose))
 
@@ -137,7 +137,7 @@ class Study:
     def measured(self, row: Row) -> Measured:
         """Trains and measures a row, or finds it."""
         names = row.scenario.patients(self.groups, row.repeat, self.seed)
-        request = self._request(row, names)
+        hearts = self._hearts(row, names)
         settings = replace_strength(self.settings, row.arm)
         facts = {
             "format": _FORMAT,
@@ -147,7 +147,7 @@ class Study:
             "plan": self.plan.model_dump(),
             "network": settings.model_dump(mode="json"),
             "precision": self.hardware.precision,
-            "hearts": None if request is None else request.model_dump(mode="json"),
+            "hearts": hearts,
             "atlas": self.atlas.identity,
             "seed": self.seed,
         }
@@ -155,23 +155,29 @@ class Study:
         folder = self.output / ROWS / _digest(facts)
         path = folder / "scores.json"
         if not path.is_file():
-            self._train(row, names, request, settings, facts, folder)
+            self._train(row, names, hearts, settings, facts, folder)
         kept = validated(_Kept, read_record(path), path)
         return Measured(row, kept.scores, kept.seconds, names, kept.hearts)
 
-    def _request(self, row: Row, names: Sequence[str]) -> Any:
-        healthy = {n: self.folders[n] for n in names if self.groups[n] == HEALTHY}
-        hearts = max(1, round(row.dose * len(names)))
-        return request_of(row.arm, row.scenario.targets, hearts, healthy, self.seed + row.repeat)
+    def _hearts(self, row: Row, names: Sequence[str]) -> dict[str, Any] | None:
+        healthy = [name for name in names if self.groups[name] == HEALTHY]
+        count = max(1, round(row.dose * len(names)))
+        return hearts_of(row.arm, row.scenario.targets, count, names, healthy, self.seed + row.repeat)
 
     def _train(
-        self, row: Row, names: Sequence[str], request: Any, settings: NetworkSettings, facts: Any, folder: Path
+        self,
+        row: Row,
+        names: Sequence[str],
+        hearts: dict[str, Any] | None,
+        settings: NetworkSettings,
+        facts: Any,
+        folder: Path,
     ) -> None:
         real = self.stacks({n: self.cases[n] for n in names})
         synthetic, count = Pool({}), 0
-        if request is not None:
-            made = ensure_folder(self.output / HEARTS) / _digest([request.model_dump(mode="json"), self.atlas.identity])
-            cases = read_cases(make_hearts(self.atlas, request, made, self.workers))
+        if hearts is not None:
+            made = ensure_folder(self.output / HEARTS) / _digest([hearts, self.atlas.identity])
+            cases = read_cases(make_hearts(self.atlas, hearts, self.folders, made, self.workers))
             count = len(cases)
             synthetic = self.stacks(cases, made.name)
         if row.arm.balanced:
@@ -184,7 +190,7 @@ class Study:
         self, row: Row, real: Pool, synthetic: Pool, settings: NetworkSettings, facts: Any, folder: Path
     ) -> tuple[nn.Module, float]:
         stages = [("network", row.share, settings.steps)]
-        if row.mode == "pretrain" and row.arm.sampler:
+        if row.mode == "pretrain" and row.arm.makes_hearts:
             half = max(1, settings.steps // 2)
             stages = [("pretrained", 1.0, half), ("network", 0.0, max(1, settings.steps - half))]
         network, total = None, 0.0
@@ -223,7 +229,7 @@ def rows_of(
         repeats = seeds or (_DRAWN_REPEATS if situation.draws else _REPEATS)
         for repeat in range(repeats):
             for arm in map(arm_named, dict.fromkeys(arms)):
-                if arm.sampler:
+                if arm.makes_hearts:
                     found += [Row(situation, arm, dose, mode, repeat) for mode in modes for dose in doses]
                 else:
                     found.append(Row(situation, arm, 0.0, "mix", repeat))
