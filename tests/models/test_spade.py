@@ -224,3 +224,11 @@ def test_the_style_encoder_has_a_stem_four_strides_and_two_residual_blocks():
     assert [type(m).__name__ for m in encoder.features][-2:] == ["_ResidualBlock"] * 2
     assert encoder.to_style.in_features == 256 * 8 * 8
     assert encoder.to_style.out_features == 256
+
+
+def test_without_memory_it_has_the_tensors_of_a_real_one():
+    config = ImageModelConfig(width=2, hidden=4, style_dims=4, noise=True)
+    with torch.device("meta"):
+        shapes = ImageModel(config).state_dict()
+    real = ImageModel(config).state_dict()
+    assert [(k, v.shape, v.dtype) for k, v in shapes.items()] == [(k, v.shape, v.dtype) for k, v in real.items()]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 from cardiomorph.anatomy import CLASS_NAMES, N_CLASSES
 from cardiomorph.models.modulation import Modulated
@@ -41,7 +42,24 @@ class ImageModelConfig(BaseModel):
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 
+class _NoNumbers(nn.Module):
+    """The tensors of a spectral norm without their values."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        height = weight.shape[0]
+        self.register_buffer("_u", weight.new_empty(height))
+        self.register_buffer("_v", weight.new_empty(weight.numel() // height))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight
+
+
 def _normed(convolution: nn.Conv2d) -> nn.Conv2d:
+    if convolution.weight.is_meta:
+        # Sizes alone are asked for, and the norm's first power iterations would take seconds there.
+        register_parametrization(convolution, "weight", _NoNumbers(convolution.weight), unsafe=True)
+        return convolution
     normed = spectral_norm(convolution)
     assert isinstance(normed, nn.Conv2d), "a parametrised module keeps its class"
     return normed
