@@ -42,8 +42,11 @@ class ImageModelConfig(BaseModel):
     classes: tuple[str, ...] = Field(CLASS_NAMES, min_length=2, description="names of the label codes 0, 1, ...")
 
 
-class _NoNumbers(nn.Module):
-    """The tensors of a spectral norm without their values."""
+class _GivenNorm(nn.Module):
+    """A spectral norm that waits for its numbers, and divides by what they say, as torch's does once it is trained."""
+
+    _u: Tensor
+    _v: Tensor
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -52,13 +55,13 @@ class _NoNumbers(nn.Module):
         self.register_buffer("_v", weight.new_empty(weight.numel() // height))
 
     def forward(self, weight: Tensor) -> Tensor:
-        return weight
+        return weight / torch.vdot(self._u, torch.mv(weight.flatten(1), self._v))
 
 
 def _normed(convolution: nn.Conv2d) -> nn.Conv2d:
     if convolution.weight.is_meta:
-        # Sizes alone are asked for, and the norm's first power iterations would take seconds there.
-        register_parametrization(convolution, "weight", _NoNumbers(convolution.weight), unsafe=True)
+        # Torch's own begins with power iterations, which take seconds where there are no numbers.
+        register_parametrization(convolution, "weight", _GivenNorm(convolution.weight), unsafe=True)
         return convolution
     normed = spectral_norm(convolution)
     assert isinstance(normed, nn.Conv2d), "a parametrised module keeps its class"

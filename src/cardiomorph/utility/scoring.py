@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -84,7 +85,10 @@ def _distances_mm(stack: Stack, found: NDArray[np.uint8]) -> dict[str, float]:
         for array in (found, stack.label)
     )
     x, y, z = stack.spacing_mm
-    distances = compute_hausdorff_distance(ours, true, percentile=95, spacing=(z, x, y))[0].tolist()
+    with warnings.catch_warnings():
+        # MONAI warns of an option of its own.
+        warnings.simplefilter("ignore", FutureWarning)
+        distances = compute_hausdorff_distance(ours, true, percentile=95, spacing=(z, x, y))[0].tolist()
     there = [label for label in STRUCTURES if (stack.label == label).any()]
     return {label.name.lower(): value if math.isfinite(value := distances[label - 1]) else math.nan for label in there}
 
