@@ -14,7 +14,7 @@ from cardiomorph.utility.augmentation import Augmentation
 from cardiomorph.utility.cases import Case, Stack
 from cardiomorph.utility.deformation import Deformation, with_wall
 from cardiomorph.utility.network import SupervisedLoss, logits_of, made
-from cardiomorph.utility.plan import Plan, grid_shape, off_grid, plan_of, planned, standardised
+from cardiomorph.utility.plan import Plan, grid_shape, off_grid, plan_of, planned, standardised, with_errors
 from cardiomorph.utility.scenarios import scenario
 from cardiomorph.utility.scoring import scores_of
 from cardiomorph.utility.settings import STRONG, AugmentationStrength, NetworkSettings
@@ -182,11 +182,14 @@ def test_scenarios_draw_who_they_say(draw, seed):
     assert "HCM" not in groups(drawn("missing:HCM"))
     assert groups(drawn("rare:RV")).count("RV") == 1
     assert len(drawn("rare:RV")) == 21
-    assert drawn("all") == sorted(PATIENTS)
+    assert drawn("all") == drawn("errors:20") == sorted(PATIENTS)
     assert drawn("few:7") == drawn("few:7")
 
 
-@pytest.mark.parametrize("name", ["", "few", "few:0", "few:-1", "healthy:x", "missing:NOR", "rare:", "few:9999999999"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "errors:0", "errors:101", "few", "few:0", "few:-1", "healthy:x", "missing:NOR", "rare:", "few:9999999999"],
+)
 def test_what_is_no_scenario_is_one_error(name):
     with pytest.raises(CardiomorphError, match="there is no scenario"):
         scenario(name)
@@ -236,3 +239,13 @@ def test_deformed_hearts_keep_their_epicardium_and_stay_closed(seed, change):
     moved = Deformation(np.random.default_rng(seed), SIZE)(label)
     assert set(np.unique(moved)) <= {0, 1, 2, 3}
     assert np.array_equal(Deformation(np.random.default_rng(seed), SIZE)(label), moved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_so_many_slices_are_wrongly_labelled(share):
+    stack = planned(disc((48, 48), 14, n=40), Plan(pixel_mm=1.5, slice_mm=10.0))
+    wrong = with_errors(stack, share, np.random.default_rng(0))
+    changed = (wrong.label != stack.label).any(axis=(1, 2))[stack.hearts]
+    assert np.mean(changed) == pytest.approx(share, abs=0.2 if share == 0.5 else 0)
+    assert np.array_equal(wrong.image, stack.image)
+    assert not (wrong.label != stack.label)[~stack.hearts].any()

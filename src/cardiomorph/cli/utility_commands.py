@@ -61,7 +61,7 @@ def utility(
         The data set of --test.
     scenario:
         few:N (N patients of all groups), healthy:N (N healthy ones), missing:GROUP, rare:GROUP (one patient of it),
-        all; by default healthy:8 and few:8.
+        errors:PERCENT (of the slices wrongly labelled), all; by default healthy:8 and few:8.
     arm:
         nothing, strong (augmentation), oversampling, healthy (virtual healthy hearts), independent, copula, paper,
         virtual, own (your own healthy patients morphed), own-full (in their whole images).

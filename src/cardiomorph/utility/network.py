@@ -51,12 +51,12 @@ class SupervisedLoss(nn.Module):
 
 @torch.inference_mode()
 def logits_of(network: nn.Module, images: Tensor, settings: NetworkSettings, device: str) -> Tensor:
-    """(n, h, w) slices of a whole field of view -> (n, classes, h, w), by windows that overlap by half."""
+    """(n, h, w) slices of a whole field of view -> (n, classes, h, w), by windows that overlap by a quarter."""
     network.eval()
     side = settings.patch_px
     flat = settings.dimensions == 2
     window = (side, side) if flat else (side, side, settings.patch_slices)
-    inferer: Any = SlidingWindowInferer(window, sw_batch_size=8 if flat else 2, overlap=0.5, mode="gaussian")
+    inferer: Any = SlidingWindowInferer(window, sw_batch_size=8 if flat else 2, overlap=0.25, mode="gaussian")
     if flat:
         found: Tensor = inferer(images[:, None].to(device), network)
         return found.float().cpu()

@@ -7,8 +7,8 @@ field of view, as wide as a synthetic crop, so that crops and whole fields have 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from torch import Tensor
 
 from cardiomorph.anatomy import N_CLASSES
 from cardiomorph.utility.cases import Case, Stack
+from cardiomorph.utility.deformation import with_wall
 
 _MIDDLE_MM = 192.0
 _SAME = 0.01
+_ERROR_PX, _ERROR_WALL_PX = 4, 2
 
 
 class Plan(BaseModel):
@@ -103,6 +105,11 @@ def off_grid(logits: Tensor, stack: Stack) -> NDArray[np.uint8]:
     return np.asarray(_resampled(logits, shape).argmax(dim=1).to(torch.uint8).numpy())
 
 
-def all_planned(cases: Mapping[str, Case], plan: Plan) -> list[Planned]:
-    """Both phases of all cases, in order of name."""
-    return [planned(stack, plan) for _, case in sorted(cases.items()) for stack in case.stacks.values()]
+def with_errors(stack: Planned, share: float, rng: np.random.Generator) -> Planned:
+    """Labels as of a reader in a hurry: in that share of the slices moved by up to four pixels, walls two too thick or
+    too thin."""
+    labels = stack.label.copy()
+    for index in np.flatnonzero(stack.hearts & (rng.random(len(labels)) < share)):
+        moved = np.roll(labels[index], tuple(rng.integers(-_ERROR_PX, _ERROR_PX + 1, 2)), axis=(0, 1))
+        labels[index] = with_wall(moved, int(rng.choice((-_ERROR_WALL_PX, _ERROR_WALL_PX))))
+    return replace(stack, label=labels)

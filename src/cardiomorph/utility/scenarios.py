@@ -16,9 +16,10 @@ _FORMS = {
     "healthy": r"healthy:(\d+)",
     "missing": rf"missing:({'|'.join(DISEASES)})",
     "rare": rf"rare:({'|'.join(DISEASES)})",
+    "errors": r"errors:([1-9]\d?|100)",
     "all": r"all",
 }
-KNOWN = "few:N, healthy:N, missing:GROUP, rare:GROUP, all"
+KNOWN = "few:N, healthy:N, missing:GROUP, rare:GROUP, errors:PERCENT, all"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Scenario:
     Attributes:
         name: as it is asked for.
         kind: few (N patients of all groups), healthy (N healthy ones), missing (all but one disease), rare (one patient
-            of a disease), all.
+            of a disease), errors (all, so many per cent of their slices wrongly labelled), all.
     """
 
     name: str

@@ -15,6 +15,7 @@ from torch import nn
 from cardiomorph.anatomy import MYOCARDIAL_DENSITY_G_PER_ML, N_CLASSES, PHASES, STRUCTURES, Label, Phase
 from cardiomorph.evaluation.function import structure_volume_ml
 from cardiomorph.evaluation.overlap import THIRDS, agreement, thirds
+from cardiomorph.segmentation.clean_up import cleaned
 from cardiomorph.utility.cases import Case, Stack
 from cardiomorph.utility.network import logits_of
 from cardiomorph.utility.plan import Plan, off_grid, on_grid, standardised
@@ -28,9 +29,9 @@ FUNCTION = ("lv_edv_ml", "lv_ef_pct", "rv_edv_ml", "rv_ef_pct", "lv_mass_g")
 def segmented(
     network: nn.Module, stack: Stack, plan: Plan, settings: NetworkSettings, device: str
 ) -> NDArray[np.uint8]:
-    """(n, nx, ny) labels on the scan's own grid."""
+    """(n, nx, ny) labels on the scan's own grid, each structure's largest body alone."""
     images = on_grid(torch.from_numpy(standardised(stack)), stack, plan)
-    return off_grid(logits_of(network, images, settings, device), stack)
+    return cleaned(off_grid(logits_of(network, images, settings, device), stack))
 
 
 def scores_of(case: Case, found: Mapping[Phase, NDArray[np.uint8]]) -> Scores:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel
 from torch import nn
 
@@ -33,7 +34,7 @@ from cardiomorph.utility.arms import ARMS, Arm, arm_named, hearts_of, make_heart
 from cardiomorph.utility.cases import Case, read_cases
 from cardiomorph.utility.leaks import check_leaks
 from cardiomorph.utility.page import write_results
-from cardiomorph.utility.plan import Plan, Planned, plan_of, planned
+from cardiomorph.utility.plan import Plan, Planned, plan_of, planned, with_errors
 from cardiomorph.utility.scenarios import Scenario, scenario
 from cardiomorph.utility.scoring import Scores, scored
 from cardiomorph.utility.settings import STRONG, UTILITY_PRESETS, NetworkSettings
@@ -180,6 +181,12 @@ class Study:
             cases = read_cases(make_hearts(self.atlas, hearts, self.folders, made, self.workers))
             count = len(cases)
             synthetic = self.stacks(cases, made.name)
+        if row.scenario.kind == "errors":
+            rng = np.random.default_rng([self.seed, row.repeat])
+            wrong = {
+                g: [with_errors(s, row.scenario.count / 100, rng) for s in mine] for g, mine in real.hearts.items()
+            }
+            real = Pool(wrong)
         if row.arm.balanced:
             real = replace(real, balanced=True)
         network, seconds = self._trained(row, real, synthetic, settings, facts, folder)
