@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, STRUCTURES
 from cardiomorph.data.prepare import PreparedSubject
+from cardiomorph.evaluation.discriminant import discriminant
 from cardiomorph.latent.trajectory import N_SLICES, Trajectory, decode_labels
 from cardiomorph.models.label_vae import LabelVAE, one_hot
 
@@ -23,7 +24,6 @@ ACTIVE_NATS = 0.05
 """A latent dimension with a smaller mean KL says nothing about the slice."""
 STEPS = 10
 _PAIRS = 24
-_COVARIANCE_SHRINKAGE = 0.3
 
 
 @torch.inference_mode()
@@ -116,8 +116,7 @@ def separability(
 ) -> dict[str, float]:
     """How often a held-out subject's group can be read from its codes, by a linear discriminant.
 
-    Features are a subject's mean code of each phase and both log lengths; the discriminant (Fisher, 1936) uses the
-    covariance within groups, shrunk by 0.3 towards its diagonal.
+    Features are a subject's mean code of each phase and both log lengths.
 
     Returns:
         ``accuracy``, ``chance`` (of the most frequent group) and ``subjects``; empty where nobody is held out or no
@@ -128,14 +127,8 @@ def separability(
     if not unknown or len(groups) < 2:
         return {}
     features = {group: np.stack([_features(t) for t in training[group]]) for group in groups}
-    means = np.stack([features[group].mean(axis=0) for group in groups])
-    within = np.concatenate([features[g] - m for g, m in zip(groups, means, strict=True)])
-    covariance = within.T @ within / (len(within) - len(groups))
-    diagonal = np.diag(np.maximum(np.diag(covariance), 1e-12))
-    shrunk = (1.0 - _COVARIANCE_SHRINKAGE) * covariance + _COVARIANCE_SHRINKAGE * diagonal
-    weights = np.linalg.solve(shrunk, means.T)
-    offsets = -0.5 * np.einsum("gd,dg->g", means, weights)
-    right = [groups[int(np.argmax(_features(t) @ weights + offsets))] == group for group, t in unknown]
+    found = discriminant(features)
+    right = [found.named(_features(t)) == group for group, t in unknown]
     counts = [sum(g == group for g, _ in unknown) for group in groups]
     return {
         "accuracy": float(np.mean(right)),

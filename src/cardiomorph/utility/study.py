@@ -25,6 +25,7 @@ from cardiomorph.checks import checked_seed
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.data.sources import find_subjects
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.function import Measures
 from cardiomorph.files import claim, ensure_folder, read_record, validated, write_json
 from cardiomorph.latent.atlas import Atlas
 from cardiomorph.progress import track
@@ -32,6 +33,7 @@ from cardiomorph.training.configuration import configured
 from cardiomorph.training.hardware import Hardware, this_process
 from cardiomorph.utility.arms import ARMS, Arm, arm_named, hearts_of, make_hearts
 from cardiomorph.utility.cases import Case, read_cases
+from cardiomorph.utility.diagnosis import Features, diagnosis, features_of, measured_case, measured_hearts
 from cardiomorph.utility.leaks import check_leaks
 from cardiomorph.utility.page import write_results
 from cardiomorph.utility.plan import Plan, Planned, plan_of, planned, with_errors
@@ -93,6 +95,7 @@ class Measured:
     seconds: float
     patients: Sequence[str]
     hearts: int
+    diagnosis: Mapping[str, float | None]
 
 
 class _Kept(BaseModel):
@@ -101,6 +104,7 @@ class _Kept(BaseModel):
     scores: dict[str, dict[str, float]]
     seconds: float
     hearts: int
+    diagnosis: dict[str, float | None] = {}
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Study:
     workers: int
     hardware: Hardware
     _planned: dict[str, list[Planned]] = field(default_factory=dict)
+    _measures: dict[str, tuple[str, Measures]] = field(default_factory=dict)
 
     @cached_property
     def folders(self) -> dict[str, Path]:
@@ -158,7 +163,7 @@ class Study:
         if not path.is_file():
             self._train(row, names, hearts, settings, facts, folder)
         kept = validated(_Kept, read_record(path), path)
-        return Measured(row, kept.scores, kept.seconds, names, kept.hearts)
+        return Measured(row, kept.scores, kept.seconds, names, kept.hearts, kept.diagnosis)
 
     def _hearts(self, row: Row, names: Sequence[str]) -> dict[str, Any] | None:
         healthy = [name for name in names if self.groups[name] == HEALTHY]
@@ -175,11 +180,11 @@ class Study:
         folder: Path,
     ) -> None:
         real = self.stacks({n: self.cases[n] for n in names})
-        synthetic, count = Pool({}), 0
+        synthetic, count, drawn = Pool({}), 0, Features()
         if hearts is not None:
             made = ensure_folder(self.output / HEARTS) / _digest([hearts, self.atlas.identity])
             cases = read_cases(make_hearts(self.atlas, hearts, self.folders, made, self.workers))
-            count = len(cases)
+            count, drawn = len(cases), features_of(measured_hearts(made))
             synthetic = self.stacks(cases, made.name)
         if row.scenario.kind == "errors":
             rng = np.random.default_rng([self.seed, row.repeat])
@@ -191,7 +196,16 @@ class Study:
             real = replace(real, balanced=True)
         network, seconds = self._trained(row, real, synthetic, settings, facts, folder)
         scores = scored(network, self.test, self.plan, settings, self.hardware.device)
-        write_json(folder / "scores.json", {"scores": scores, "seconds": seconds, "hearts": count}, seal=True)
+        taught, asked = self._features(self.cases, names), self._features(self.test, list(self.test))
+        told = diagnosis(taught, drawn, asked)
+        kept = {"scores": scores, "seconds": seconds, "hearts": count, "diagnosis": told}
+        write_json(folder / "scores.json", kept, seal=True)
+
+    def _features(self, cases: Mapping[str, Case], names: Sequence[str]) -> Features:
+        for name in names:
+            if name not in self._measures:
+                self._measures[name] = cases[name].group, measured_case(cases[name])
+        return features_of(self._measures[name] for name in names)
 
     def _trained(
         self, row: Row, real: Pool, synthetic: Pool, settings: NetworkSettings, facts: Any, folder: Path
