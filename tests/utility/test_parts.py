@@ -10,6 +10,7 @@ from scipy.stats import wilcoxon
 
 from cardiomorph import CardiomorphError
 from cardiomorph.anatomy import GROUPS, Label
+from cardiomorph.utility.arms import arm_named, hearts_of
 from cardiomorph.utility.augmentation import Augmentation
 from cardiomorph.utility.cases import Case, Stack
 from cardiomorph.utility.deformation import Deformation, with_wall
@@ -249,3 +250,21 @@ def test_so_many_slices_are_wrongly_labelled(share):
     assert np.mean(changed) == pytest.approx(share, abs=0.2 if share == 0.5 else 0)
     assert np.array_equal(wrong.image, stack.image)
     assert not (wrong.label != stack.label)[~stack.hearts].any()
+
+
+@pytest.mark.parametrize("name", ["healthy", "virtual", "own", "own-full", "deformation"])
+@pytest.mark.parametrize("hearts", [1, 8, 30])
+def test_arms_make_as_many_hearts_as_the_dose_asks(name, hearts):
+    patients = [f"p{number}" for number in range(8)]
+    wanted = hearts_of(arm_named(name), ("DCM", "HCM"), hearts, patients, patients, seed=0)
+    if name == "deformation":
+        assert wanted["hearts"] == hearts
+        return
+    sources = wanted["parents"] if wanted["sources"] == ["virtual"] else len(wanted["sources"])
+    made = sources * len(wanted["targets"]) * wanted["versions"]
+    assert hearts <= made <= hearts + (1 if sources <= 8 and wanted["versions"] == 1 else 8 * len(wanted["targets"]))
+
+
+def test_morphs_need_a_healthy_patient():
+    with pytest.raises(CardiomorphError, match="morphs healthy patients, and the scenario has none"):
+        hearts_of(arm_named("own"), ("DCM",), 4, ["p1"], [], seed=0)

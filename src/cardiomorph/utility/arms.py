@@ -107,7 +107,8 @@ def hearts_of(
     elif not healthy:
         raise CardiomorphError(f"the arm {arm.name} morphs healthy patients, and the scenario has none")
     else:
-        facts |= {"sources": list(healthy), "versions": -(-each // len(healthy))}
+        # As many hearts as asked for: of few, not every patient is a parent.
+        facts |= {"sources": list(healthy)[:each], "versions": -(-each // len(healthy))}
         facts |= {"field": "full"} if arm.field == "full" else {"slices": "native"}
     return SynthesisRequest.model_validate(facts).model_dump(mode="json")
 
