@@ -109,11 +109,17 @@ class _Kept(BaseModel):
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that rows share."""
+    """Everything that rows share.
+
+    Attributes:
+        cohorts: digests of the cohorts that train and test, subjects' bytes and all.
+        groups, cases: of those who may train, by name.
+    """
 
     output: Path
     atlas: Atlas
     scans: Path
+    cohorts: Sequence[str]
     groups: Mapping[str, str]
     cases: Mapping[str, Case]
     test: Mapping[str, Case]
@@ -150,6 +156,7 @@ class Study:
             "row": {**asdict(row), "arm": row.arm_name},
             "patients": names,
             "test": sorted(self.test),
+            "cohorts": self.cohorts,
             "plan": self.plan.model_dump(),
             "network": settings.model_dump(mode="json"),
             "precision": self.hardware.precision,
@@ -320,6 +327,7 @@ def utility(
         output=Path(output),
         atlas=source,
         scans=Path(scans),
+        cohorts=(pool.identity, tested.identity),
         groups=groups,
         cases=cases,
         test=read_cases(test_scans or scans, test_names),
