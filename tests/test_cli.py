@@ -105,6 +105,16 @@ def test_measure_reads_data_sets_cohorts_syntheses_and_one_file(walk, acdc_tree,
         assert len(read_csv(tmp_path / "m.csv")) == count
 
 
+def test_a_study_says_what_it_would_train(walk, acdc_tree, tmp_path):
+    study = ("utility", walk / "cohort", "--scans", acdc_tree, "--atlas", walk / "atlas", "-o", tmp_path / "study")
+    said = run(*study, "--scenario", "healthy:1", "--arm", "nothing", "virtual", "--seeds", 1, "--dry-run")
+    assert "healthy:1, nothing, repeat 0: the real patients alone" in said
+    assert "healthy:1, virtual@100, repeat 0: virtual diseased hearts" in said
+    assert "'soon' is no time" in run(*study, "--budget", "soon", code=2)
+    assert "no scenario 'sick'" in run(*study, "--scenario", "sick", code=2)
+    assert not (tmp_path / "study").exists()
+
+
 def test_export_and_recreate(walk, acdc_tree, tmp_path):
     run("export", walk / "hearts", "--format", "nnunet", "--real", acdc_tree, "-o", tmp_path / "Dataset501_Hearts")
     assert (tmp_path / "Dataset501_Hearts" / "splits_final.json").exists()

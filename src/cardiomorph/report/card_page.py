@@ -117,6 +117,11 @@ curve, 0.5 is guessing; "statistics alone" leaves out that the shape model knows
 {% else %}
 Not measured: nobody was held out.
 {% endif %}
+{% if told %}
+
+Whoever has a patient's very labels need not attack: atlas.json holds digests of the labels that made it, so that a
+study refuses to test on them.
+{% endif %}
 
 ## Limits
 
@@ -152,6 +157,7 @@ def card_page(facts: CardFacts, atlas: Atlas, training: Mapping[str, Any], metri
         quality=_quality_rows(atlas, metrics),
         memorisation=_memorisation_table(metrics) if metrics else None,
         attacks=_attack_rows(atlas.diagnostics.attacks),
+        told=bool(atlas.trained_on),
     )
 
 
