@@ -35,7 +35,7 @@ page-checks:
 	else echo "Node 20.19 or later is missing: the viewer's page is not checked."; fi
 
 test: lint page-checks browser
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(BIN)/cardiomorph
 	$(BIN)/python benchmarks/run.py acdc-small

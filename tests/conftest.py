@@ -267,17 +267,3 @@ def atlas(cohort: Cohort, model_folders: Path, tmp_path_factory: pytest.TempPath
     """The atlas of `cohort` and `model_folders`."""
     output = tmp_path_factory.mktemp("atlas") / "atlas"
     return build_atlas(cohort.folder, output, shape=model_folders / "shape", image=model_folders / "image")
-
-
-# Files that take minutes begin first, so that no process is left with one when the others are done.
-_LONGEST = (
-    "viewer/test_page.py", "test_cli.py", "report/test_evaluation.py", "viewer/test_opened.py",
-    "segmentation/test_segment.py", "synthesis/test_patients.py", "viewer/test_patient.py",
-    "synthesis/test_batch_synthesis.py", "faults/test_faults.py", "synthesis/test_field_measures.py",
-)  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    rank = {here / name: position for position, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
