@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -101,7 +100,7 @@ def utility(
     if dry_run:
         for line in study.planned_lines(study.rows_of(scenarios, arms, doses, modes, seeds)):
             print(line)
-        sys.exit(0)
+        return
     study.utility(
         cohort,
         scans,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import GROUPS, PHASES, Group
 from cardiomorph.data.phantom import make_subject
 from cardiomorph.data.sources import find_subjects
-from cardiomorph.data.subject import Frame
+from cardiomorph.data.subject import Frame, Subject
 from cardiomorph.errors import CardiomorphError
 from cardiomorph.progress import track
 
@@ -54,21 +54,35 @@ def read_fields(scans: Path, subjects: Sequence[str]) -> dict[str, list[FieldSta
     Raises:
         CardiomorphError: a subject that is not there, cannot be read, or has no images.
     """
+    return {
+        subject.id: [field_stack(frame) for frame in subject.frames.values()]
+        for subject in subjects_with_images(scans, subjects)
+    }
+
+
+def subjects_with_images(scans: Path, names: Sequence[str] | None = None) -> Iterator[Subject]:
+    """Whole subjects of a data set in a known layout, each with its images.
+
+    Args:
+        names: which, in this order; all where None.
+
+    Raises:
+        CardiomorphError: a subject that is not there, cannot be read, or has no images.
+    """
     entries = {entry.id: entry for entry in find_subjects(Path(scans))[1]}
-    lacking = [name for name in subjects if name not in entries]
+    wanted = list(entries) if names is None else list(names)
+    lacking = [name for name in wanted if name not in entries]
     if lacking:
         raise CardiomorphError(
             f"has no subject {lacking[0]!r}, which is in the cohort",
             where=scans,
             fix="Give the data set that the cohort was prepared from",
         )
-    found = {}
-    for name in track(subjects, "reading scans", len(subjects)):
-        frames = entries[name].load().frames.values()
-        if any(frame.image is None for frame in frames):
+    for name in track(wanted, f"reading {Path(scans).name}", len(wanted)):
+        subject = entries[name].load()
+        if any(frame.image is None for frame in subject.frames.values()):
             raise CardiomorphError(f"{name} has no images", where=entries[name].folder)
-        found[name] = [field_stack(frame) for frame in frames]
-    return found
+        yield subject
 
 
 def phantom_fields(per_group: int, seed: int) -> list[FieldStack]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cardiomorph.anatomy import DISEASES, GROUP_NAMES, HEALTHY, PHASES, Phase
 from cardiomorph.data.cohort import Cohort
 from cardiomorph.errors import CardiomorphError
+from cardiomorph.evaluation.fidelity import on_own_scale
 from cardiomorph.evaluation.function import measure_heart
 from cardiomorph.files import ensure_folder, write_bytes, write_text
 from cardiomorph.latent.atlas import Atlas, Parent
@@ -281,8 +282,4 @@ def stack_figure(atlas: Atlas, request: SynthesisRequest, cohort: Cohort | None)
 
 def _unit(image: Volume | None) -> Volume | None:
     """Grey values as they are written, between -1 and 1 for the screen."""
-    if image is None:
-        return None
-    values = image.array.astype(np.float32)
-    low, high = np.percentile(values, [0.5, 99.5])
-    return image.with_array(np.clip(2 * (values - low) / max(1e-6, float(high - low)) - 1, -1, 1))
+    return None if image is None else image.with_array(on_own_scale(image.array.astype(np.float32)))

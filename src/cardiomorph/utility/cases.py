@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardiomorph.anatomy import PHASES, Phase
-from cardiomorph.data.sources import find_subjects
-from cardiomorph.errors import CardiomorphError
-from cardiomorph.progress import track
+from cardiomorph.data.fields import subjects_with_images
+from cardiomorph.data.subject import Frame
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Case:
         return sum(len(stack.label) for stack in self.stacks.values())
 
 
-def read_cases(folder: Path, names: Collection[str] | None = None) -> dict[str, Case]:
+def read_cases(folder: Path, names: Sequence[str] | None = None) -> dict[str, Case]:
     """Cases of a data set in a known layout, by name.
 
     Args:
@@ -52,26 +51,13 @@ def read_cases(folder: Path, names: Collection[str] | None = None) -> dict[str, 
     Raises:
         CardiomorphError: a subject that is not there, cannot be read, or has no image.
     """
-    entries = {entry.id: entry for entry in find_subjects(Path(folder))[1]}
-    lacking = sorted(set(names or ()) - entries.keys())
-    if lacking:
-        raise CardiomorphError(
-            f"has no subject {lacking[0]!r}, which is in the cohort",
-            where=folder,
-            fix="Give the data set that the cohort was prepared from",
-        )
-    wanted = sorted(entries if names is None else names)
-    found = {}
-    for name in track(wanted, f"reading {Path(folder).name}", len(wanted)):
-        subject = entries[name].load()
-        stacks: dict[Phase, Stack] = {}
-        for phase in PHASES:
-            frame = subject.frames[phase]
-            if frame.image is None:
-                raise CardiomorphError(f"{name} has no image to train on", where=entries[name].folder)
-            image, label = (np.moveaxis(v.array, -1, 0) for v in (frame.image, frame.label))
-            stacks[phase] = Stack(
-                np.ascontiguousarray(image, np.float32), np.ascontiguousarray(label, np.uint8), frame.label.spacing_mm
-            )
-        found[name] = Case(name, subject.group, stacks)
-    return found
+    return {
+        subject.id: Case(subject.id, subject.group, {phase: _stack(subject.frames[phase]) for phase in PHASES})
+        for subject in subjects_with_images(folder, names)
+    }
+
+
+def _stack(frame: Frame) -> Stack:
+    assert frame.image is not None, "it was read with images"
+    image, label = (np.moveaxis(v.array, -1, 0) for v in (frame.image, frame.label))
+    return Stack(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(label, np.uint8), frame.label.spacing_mm)

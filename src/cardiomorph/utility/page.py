@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MEASURES: dict[str, tuple[str, float, int]] = {
-    "dice": ("Dice, points", 100.0, 1),
-    "hd95_mm": ("95 % Hausdorff distance, mm", 1.0, -1),
-    "ef_error": ("LVEF error, points", 1.0, -1),
-    "edv_error": ("LVEDV error, mL", 1.0, -1),
+MEASURES: dict[str, tuple[str, float]] = {
+    "dice": ("Dice, points", 100.0),
+    "hd95_mm": ("95 % Hausdorff distance, mm", 1.0),
+    "ef_error": ("LVEF error, points", 1.0),
+    "edv_error": ("LVEDV error, mL", 1.0),
 }
-"""Words, scale, and whether more (1) or less (-1) is better."""
+"""Words and scale."""
 _TAUGHT = ("real_on_test", "synthetic_on_test", "both_on_test")
 ValuesByPatient = dict[str, list[float]]
 
@@ -166,7 +166,7 @@ def _verdict(arms: Mapping[str, Mapping[str, Any]], best: str | None) -> str:
 def _section(name: str, found: Mapping[str, Any]) -> Section:
     header = [
         *("arm", "patients", "hearts", "repeats"),
-        *(words for words, _, _ in MEASURES.values()),
+        *(words for words, _ in MEASURES.values()),
         "Dice, all groups",
         *("groups named after: patients", "synthetic hearts", "both"),
         *("gain, Dice points (95 %)", "p, Holm", "seconds"),

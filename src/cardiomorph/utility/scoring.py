@@ -14,7 +14,7 @@ from torch import nn
 
 from cardiomorph.anatomy import MYOCARDIAL_DENSITY_G_PER_ML, N_CLASSES, PHASES, STRUCTURES, Label, Phase
 from cardiomorph.evaluation.function import structure_volume_ml
-from cardiomorph.evaluation.overlap import THIRDS, agreement, thirds
+from cardiomorph.evaluation.overlap import agreement, thirds
 from cardiomorph.segmentation.clean_up import cleaned
 from cardiomorph.utility.cases import Case, Stack
 from cardiomorph.utility.network import logits_of
@@ -75,7 +75,7 @@ def _by_third(true: NDArray[np.uint8], found: NDArray[np.uint8]) -> dict[str, fl
     return {
         name: float(np.mean(list(agreement(true[first:last][part], found[first:last][part]).values())))
         for name, part in thirds(last - first).items()
-        if name in THIRDS and part.stop > part.start
+        if part.stop > part.start
     }
 
 

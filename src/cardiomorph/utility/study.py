@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,7 @@ class Row:
     """One training of a study.
 
     Attributes:
-        dose: synthetic slices by real slices.
+        dose: synthetic hearts by real patients.
         mode: mix (both in every batch), pretrain (synthetic for half of the steps, then real), only (no real heart).
         repeat: decides the seed, and the draw of patients where a scenario draws them.
     """
@@ -129,22 +129,27 @@ class Study:
     workers: int
     hardware: Hardware
     _planned: dict[str, list[Planned]] = field(default_factory=dict)
-    _measures: dict[str, tuple[str, Measures]] = field(default_factory=dict)
+    _taught: dict[str, Measures] = field(default_factory=dict)
 
     @cached_property
     def folders(self) -> dict[str, Path]:
         """Where the training patients lie."""
         return {entry.id: entry.folder for entry in find_subjects(self.scans)[1]}
 
-    def stacks(self, cases: Mapping[str, Case], key: str = "") -> Pool:
-        """Cases on the plan's grid; real ones are kept for the next row."""
-        hearts: dict[str, list[Planned]] = {}
-        for name, case in sorted(cases.items()):
-            made = self._planned.get(f"{key}/{name}") or [planned(s, self.plan) for s in case.stacks.values()]
-            if not key:
-                self._planned[f"{key}/{name}"] = made
-            hearts.setdefault(case.group, []).extend(made)
-        return Pool(hearts)
+    @cached_property
+    def asked(self) -> Features:
+        """Measures of the test patients."""
+        return features_of((case.group, measured_case(case)) for case in self.test.values())
+
+    def real(self, names: Sequence[str]) -> Pool:
+        """Training patients on the plan's grid, kept for the next row."""
+        for name in names:
+            if name not in self._planned:
+                self._planned[name] = self._on_plan(self.cases[name])
+        return Pool(_by_group((self.groups[name], self._planned[name]) for name in names))
+
+    def _on_plan(self, case: Case) -> list[Planned]:
+        return [planned(stack, self.plan) for stack in case.stacks.values()]
 
     def measured(self, row: Row) -> Measured:
         """Trains and measures a row, or finds it."""
@@ -186,13 +191,13 @@ class Study:
         facts: Any,
         folder: Path,
     ) -> None:
-        real = self.stacks({n: self.cases[n] for n in names})
+        real = self.real(names)
         synthetic, count, drawn = Pool({}), 0, Features()
         if hearts is not None:
             made = ensure_folder(self.output / HEARTS) / _digest([hearts, self.atlas.identity])
             cases = read_cases(make_hearts(self.atlas, hearts, self.folders, made, self.workers))
             count, drawn = len(cases), features_of(measured_hearts(made))
-            synthetic = self.stacks(cases, made.name)
+            synthetic = Pool(_by_group((case.group, self._on_plan(case)) for case in cases.values()))
         if row.scenario.kind == "errors":
             rng = np.random.default_rng([self.seed, row.repeat])
             wrong = {
@@ -203,16 +208,15 @@ class Study:
             real = replace(real, balanced=True)
         network, seconds = self._trained(row, real, synthetic, settings, facts, folder)
         scores = scored(network, self.test, self.plan, settings, self.hardware.device)
-        taught, asked = self._features(self.cases, names), self._features(self.test, list(self.test))
-        told = diagnosis(taught, drawn, asked)
+        told = diagnosis(self._features(names), drawn, self.asked)
         kept = {"scores": scores, "seconds": seconds, "hearts": count, "diagnosis": told}
         write_json(folder / "scores.json", kept, seal=True)
 
-    def _features(self, cases: Mapping[str, Case], names: Sequence[str]) -> Features:
+    def _features(self, names: Sequence[str]) -> Features:
         for name in names:
-            if name not in self._measures:
-                self._measures[name] = cases[name].group, measured_case(cases[name])
-        return features_of(self._measures[name] for name in names)
+            if name not in self._taught:
+                self._taught[name] = measured_case(self.cases[name])
+        return features_of((self.groups[name], self._taught[name]) for name in names)
 
     def _trained(
         self, row: Row, real: Pool, synthetic: Pool, settings: NetworkSettings, facts: Any, folder: Path
@@ -234,6 +238,13 @@ class Study:
 def replace_strength(settings: NetworkSettings, arm: Arm) -> NetworkSettings:
     """The settings of an arm: all the same but for one that is about augmentation."""
     return settings.model_copy(update={"augmentation": STRONG}) if arm.strong else settings
+
+
+def _by_group(hearts: Iterable[tuple[str, list[Planned]]]) -> dict[str, list[Planned]]:
+    found: dict[str, list[Planned]] = {}
+    for group, stacks in hearts:
+        found.setdefault(group, []).extend(stacks)
+    return found
 
 
 def _digest(facts: Any) -> str:
@@ -292,7 +303,7 @@ def utility(
         output: study folder; one from before is continued.
         atlas: of the synthetic hearts; none of the test patients may have made it.
         test: prepared cohort of the test patients; by default the cohort's held-out ones. ``test_scans`` its data set.
-        doses: synthetic slices by real slices.
+        doses: synthetic hearts by real patients.
         seeds: repeats of every arm; by default 5 where patients are drawn, else 3.
         preset, changes: of `UTILITY_PRESETS`, with the keys of a JSON file laid over.
         budget_s: seconds after which no further row is begun, judged by those before.
@@ -354,15 +365,17 @@ def utility(
 def _within(study: Study, rows: Sequence[Row], budget_s: float | None) -> tuple[list[Measured], list[Row]]:
     """Rows that were measured, and those for which there was no time."""
     began = time.monotonic()
-    done: list[Measured] = []
+    longest, done = 0.0, list[Measured]()
     for number, row in enumerate(track(rows, "rows", len(rows))):
-        spent = time.monotonic() - began
-        if budget_s is not None and number and spent + spent / number > budget_s:
+        row_began = time.monotonic()
+        # By the longest, for a row that was there already took no time.
+        if budget_s is not None and number and row_began - began + longest > budget_s:
             left = list(rows[number:])
             _log.warning(f"{len(left)} rows are left for another time; the first is {left[0]}")
             return done, left
         _log.info(f"row {number + 1} of {len(rows)}: {row}")
         done.append(study.measured(row))
+        longest = max(longest, time.monotonic() - row_began)
     return done, []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,18 @@ class Pool:
 
     @property
     def count(self) -> int:
-        return sum(len(stacks) for stacks in self.hearts.values())
+        return len(self.everyone)
+
+    @cached_property
+    def everyone(self) -> list[Planned]:
+        """All stacks, group by group."""
+        return [stack for group in sorted(self.hearts) for stack in self.hearts[group]]
 
     def drawn(self, rng: np.random.Generator) -> Planned:
+        from_whom: Sequence[Planned] = self.everyone
         if self.balanced:
-            group = sorted(self.hearts)[int(rng.integers(len(self.hearts)))]
-            return self.hearts[group][int(rng.integers(len(self.hearts[group])))]
-        everyone = [stack for group in sorted(self.hearts) for stack in self.hearts[group]]
-        return everyone[int(rng.integers(len(everyone)))]
+            from_whom = self.hearts[sorted(self.hearts)[int(rng.integers(len(self.hearts)))]]
+        return from_whom[int(rng.integers(len(from_whom)))]
 
 
 class UtilityTask:
